@@ -1,0 +1,1 @@
+"""The pure core: values, events, refusals and decisions. No I/O, no clock, no randomness."""

@@ -1,0 +1,206 @@
+"""Every event that the log may hold: one frozen struct each, under a permanent topic.
+
+An event's stored bytes are its JSON. Fields are only ever added as optional; any other change is a new topic
+(STYLE 10). `tests/golden_bytes/` keeps one stored example of each for ever.
+"""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+import msgspec
+
+from ledger.domain.metering import MeterDefinition
+from ledger.domain.values import exact_number
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something that happened. `TOPIC` names its kind in the log for ever."""
+
+    TOPIC: ClassVar[str]
+
+
+class UsageRecorded(Event, frozen=True, kw_only=True):
+    """A customer used something: one CloudEvent, as its source told it.
+
+    `subject` is an account's key or alias, `time` when it happened (UTC), `data` its properties; numbers in it are
+    `int` or `Decimal`, exactly as written.
+    """
+
+    TOPIC = "UsageRecorded"
+
+    source: str
+    id: str
+    type: str
+    subject: str
+    time: datetime
+    data: dict[str, Any] = {}
+
+
+class UsageConflicted(Event, frozen=True, kw_only=True):
+    """The source repeated an id with other content: `first_position` holds the first telling, this event the other.
+
+    It never counts until a person takes it in place of the first (`UsageMended`) or turns it down (`UsageDismissed`).
+    """
+
+    TOPIC = "UsageConflicted"
+
+    first_position: int
+    source: str
+    id: str
+    type: str
+    subject: str
+    time: datetime
+    data: dict[str, Any] = {}
+
+
+class UsageMended(Event, frozen=True, kw_only=True):
+    """A person put right a usage event: this content counts in place of the events at `supersedes`."""
+
+    TOPIC = "UsageMended"
+
+    supersedes: tuple[int, ...]
+    source: str
+    id: str
+    type: str
+    subject: str
+    time: datetime
+    data: dict[str, Any] = {}
+    reason: str
+    note: str = ""
+
+
+class UsageDismissed(Event, frozen=True, kw_only=True):
+    """A person decided that the held usage event at `supersedes` shall never count."""
+
+    TOPIC = "UsageDismissed"
+
+    supersedes: tuple[int, ...]
+    reason: str
+    note: str = ""
+
+
+class AccountOpened(Event, frozen=True, kw_only=True):
+    """A customer's account exists; `zone` (IANA) decides where its days and periods begin."""
+
+    TOPIC = "AccountOpened"
+
+    account: str
+    name: str
+    zone: str
+
+
+class AccountRenamed(Event, frozen=True, kw_only=True):
+    """The account shows another name; its key stays."""
+
+    TOPIC = "AccountRenamed"
+
+    account: str
+    name: str
+
+
+class AccountZoneChanged(Event, frozen=True, kw_only=True):
+    """The account's days, past ones too, begin in another time zone."""
+
+    TOPIC = "AccountZoneChanged"
+
+    account: str
+    zone: str
+
+
+class AccountAliased(Event, frozen=True, kw_only=True):
+    """Usage told under `alias` (a platform's customer id, say) belongs to the account, past usage too."""
+
+    TOPIC = "AccountAliased"
+
+    account: str
+    alias: str
+
+
+class AccountAliasRemoved(Event, frozen=True, kw_only=True):
+    """Usage told under `alias` belongs to the account no more."""
+
+    TOPIC = "AccountAliasRemoved"
+
+    account: str
+    alias: str
+
+
+class MeterDefined(Event, frozen=True, kw_only=True):
+    """A meter counts usage of one type, past usage too."""
+
+    TOPIC = "MeterDefined"
+
+    meter: str
+    definition: MeterDefinition
+
+
+class MeterChanged(Event, frozen=True, kw_only=True):
+    """The meter counts by another definition, past usage too."""
+
+    TOPIC = "MeterChanged"
+
+    meter: str
+    definition: MeterDefinition
+
+
+class MeterRetired(Event, frozen=True, kw_only=True):
+    """The meter counts no usage that occurred at or after `retired_at`."""
+
+    TOPIC = "MeterRetired"
+
+    meter: str
+    retired_at: datetime
+
+
+class KeyIssued(Event, frozen=True, kw_only=True):
+    """An API key was made. Only the SHA-256 of its secret is kept, in hex.
+
+    `account` binds the key to one account; without it the key sees all.
+    """
+
+    TOPIC = "KeyIssued"
+
+    key_id: str
+    name: str
+    secret_sha256: str
+    roles: tuple[str, ...]
+    account: str | None = None
+    expires_at: datetime | None = None
+
+
+class KeyRevoked(Event, frozen=True, kw_only=True):
+    """The API key is good for nothing from now on."""
+
+    TOPIC = "KeyRevoked"
+
+    key_id: str
+
+
+EVENTS: tuple[type[Event], ...] = (
+    UsageRecorded,
+    UsageConflicted,
+    UsageMended,
+    UsageDismissed,
+    AccountOpened,
+    AccountRenamed,
+    AccountZoneChanged,
+    AccountAliased,
+    AccountAliasRemoved,
+    MeterDefined,
+    MeterChanged,
+    MeterRetired,
+    KeyIssued,
+    KeyRevoked,
+)
+_encoder = msgspec.json.Encoder(decimal_format="number")
+_decoders = {event.TOPIC: msgspec.json.Decoder(event, float_hook=exact_number) for event in EVENTS}
+
+
+def encode(event: Event) -> bytes:
+    """The event's stored bytes: compact JSON, fields in declared order, decimals as number literals."""
+    return _encoder.encode(event)
+
+
+def decode(topic: str, state: bytes | str) -> Event:
+    """The event that the stored bytes of a topic stand for; exact inverse of `encode`."""
+    return _decoders[topic].decode(state)

@@ -1,0 +1,55 @@
+"""The names people give things: account keys, aliases, meter keys; and the ids of the streams they stand for."""
+
+import hashlib
+from typing import Final
+from uuid import UUID
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from ledger.domain.refusals import NameInvalid, ZoneUnknown
+
+NAME_LENGTH_MAX: Final = 256
+_NAMESPACE: Final = UUID("6f0c1b4e-3c5e-5d0a-9a0e-2b7f5b8c1d42").bytes
+"""The root of every stream id of the ledger (RFC 9562 section 5.5). It must never change."""
+
+
+def require_name(name: str, what: str) -> None:
+    """Raise `NameInvalid` unless `name` is 1 to 256 printable characters without space around them."""
+    if not (0 < len(name) <= NAME_LENGTH_MAX and name.isprintable() and name == name.strip()):
+        raise NameInvalid(what=what, name=name[:64].encode("ascii", "backslashreplace").decode())
+
+
+def require_zone(zone: str) -> None:
+    """Raise `ZoneUnknown` unless `zone` is in the IANA database."""
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ZoneUnknown(zone=zone[:64]) from None
+
+
+def stream_id(*parts: str) -> bytes:
+    """The 16 bytes of the version-5 UUID of a stream named by its parts, joined by NUL."""
+    digest = hashlib.sha1(_NAMESPACE + "\0".join(parts).encode(), usedforsecurity=False).digest()
+    number = int.from_bytes(digest[:16], "big")
+    number = number & ~(0xF << 76) | 5 << 76
+    number = number & ~(0x3 << 62) | 2 << 62
+    return number.to_bytes(16, "big")
+
+
+def usage_stream(source: str, event_id: str) -> bytes:
+    """The stream of one usage event: its source and id are its idempotency key, for ever."""
+    return stream_id(source, event_id)
+
+
+def account_stream(name: str) -> bytes:
+    """The stream of whatever bears this name: an account's key or an alias, so no name can be both."""
+    return stream_id("", "account", name)
+
+
+def meter_stream(meter: str) -> bytes:
+    """The stream of a meter's definition and changes."""
+    return stream_id("", "meter", meter)
+
+
+def key_stream(key_id: str) -> bytes:
+    """The stream of an API key."""
+    return stream_id("", "key", key_id)

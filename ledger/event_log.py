@@ -1,0 +1,418 @@
+"""The log: one table, one order, owner of positions.
+
+Positions are contiguous because they are assigned under one lock that is held to the commit, so the order of
+positions is the order of visibility: a reader that follows them can miss nothing. Every waiting append of a process
+shares one transaction and one fsync (DESIGN sections 2 and 4).
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from ledger.database import Connection, Pool, connect
+from ledger.domain.refusals import LedgerBusy, LedgerUnavailable, VersionTaken
+from ledger.log_rows import COLUMNS, NewEvent, copy_rows
+
+LOCK: Final = 7_301_001
+"""The advisory lock of every append to this database."""
+CONNECTION_LOST: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    ConnectionError,
+    OSError,
+)
+RECONNECT_PAUSE_SECONDS: Final = 0.2
+FLUSH_EVENTS_MAX: Final = 20_000
+WAITING_EVENTS_MAX: Final = 200_000
+PAGE_EVENTS_MAX: Final = 10_000
+
+# The lock is its own statement: the next one then sees all that its former holder committed.
+BEGIN_UNDER_LOCK = f"""
+begin; set local lock_timeout = '20s'; select pg_advisory_xact_lock({LOCK})
+"""
+SELECT_HEAD_AND_CLOCK = """
+select position, greatest(recorded_at, clock_timestamp()) as recorded_at
+from events order by position desc limit 1
+"""
+SELECT_CLOCK = """
+select clock_timestamp()
+"""
+# What is already there of the keys that are about to be written.
+SELECT_TAKEN = """
+select e.originator_id, e.originator_version, e.position, e.state, e.metadata
+from unnest($1::uuid[], $2::integer[]) as k (originator_id, originator_version)
+join events e using (originator_id, originator_version)
+"""
+SELECT_HEAD = """
+select position, recorded_at from events order by position desc limit 1
+"""
+SELECT_STREAM = """
+select position, topic, state from events
+where originator_id = $1 order by originator_version limit 10000
+"""
+SELECT_SINCE = """
+select position, topic, recorded_at, state, account from events
+where position > $1 order by position limit $2
+"""
+SELECT_DECISIONS_SINCE = """
+select position, topic, recorded_at, state, account from events
+where position > $1 and topic <> 'UsageRecorded' order by position limit $2
+"""
+SELECT_OF_NAMES = """
+select position, topic, recorded_at, state, account from events
+where account = any($1::text[]) and position > $2 and position <= $3 and topic like 'Usage%'
+order by position limit $4
+"""
+SELECT_AT = """
+select position, topic, recorded_at, state, account from events
+where position = any($1::bigint[]) order by position limit 10000
+"""
+SELECT_RECORDED_AT = """
+select recorded_at from events where position = $1
+"""
+SELECT_PAGE = """
+select position, originator_id, originator_version, topic, account, occurred_at, recorded_at, state, metadata
+from events
+where position > $1 and position < $2
+  and ($3::text[] is null or account = any($3)) and ($4::text[] is null or topic = any($4))
+order by position limit $5
+"""
+SELECT_PAGE_BACKWARDS = SELECT_PAGE.replace("order by position", "order by position desc")
+
+
+class Head(NamedTuple):
+    """The last position of the log and when it was recorded; position 0 (and no time) before the first event."""
+
+    position: int
+    recorded_at: datetime | None
+
+
+class StreamEvent(NamedTuple):
+    """One event of a stream, still encoded."""
+
+    position: int
+    topic: str
+    state: str
+
+
+class Appended(NamedTuple):
+    """Where the events of an append stand in the log, in their order.
+
+    `repeats` are indices of events that the log held before, with the position of the first telling; `conflicts`
+    are indices of events kept as conflicts, with the position of the conflict.
+    """
+
+    positions: Sequence[int]
+    repeats: frozenset[int] = frozenset()
+    conflicts: frozenset[int] = frozenset()
+
+    @property
+    def position(self) -> int:
+        """The highest position: who waits for it sees all of the append. 0 for an empty append."""
+        return max(self.positions, default=0)
+
+
+class Taken(NamedTuple):
+    """An event that has the key of one about to be written."""
+
+    position: int
+    state: bytes
+    metadata: bytes
+
+
+Conflict = Callable[[int, bytes, NewEvent], NewEvent | None]
+"""(position and state of the first telling, the repeat) -> the conflict to keep, None where both tell the same."""
+
+
+@dataclass(slots=True, eq=False)
+class _Append:
+    events: Sequence[NewEvent]
+    conflict: Conflict | None
+    done: asyncio.Future[Appended]
+
+
+@dataclass(slots=True)
+class _Plan:
+    """The rows of one transaction, numbered from the head on."""
+
+    head: int
+    taken: dict[tuple[bytes, int], Taken] = field(default_factory=dict)
+    events: list[NewEvent] = field(default_factory=list)
+
+    def add(self, event: NewEvent) -> int:
+        self.events.append(event)
+        position = self.head + len(self.events)
+        self.taken[event.key] = Taken(position, event.state, event.metadata)
+        return position
+
+
+class EventLog:
+    """Appends to the log and reads it. Start it with `open`, end it with `close`."""
+
+    def __init__(self, pool: Pool, writer: Connection, database_url: str) -> None:
+        self._pool = pool
+        self._writer = writer
+        self._database_url = database_url
+        self._waiting: list[_Append] = []
+        self._waiting_events = 0
+        self._work = asyncio.Event()
+        self._is_probing = False
+        self.appended = asyncio.Event()
+        """Set after every commit of this process; followers in it wait on it and clear it."""
+        self._task = asyncio.create_task(self._write_forever(), name="event log writer")
+
+    @classmethod
+    async def open(cls, pool: Pool, database_url: str) -> "EventLog":
+        """A log on the pool's database with a writer connection of its own."""
+        return cls(pool, await connect(database_url, application="writer"), database_url)
+
+    async def close(self) -> None:
+        """Write what waits, then stop."""
+        while self._waiting and not self._task.done():
+            await asyncio.wait([asyncio.ensure_future(append.done) for append in self._waiting])
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        await self._writer.close()
+
+    def require_room(self) -> None:
+        """Raise `LedgerBusy` where so much waits to be written that more would only wait longer."""
+        if self._waiting_events >= WAITING_EVENTS_MAX:
+            raise LedgerBusy(retry_after_seconds=1)
+
+    async def append(self, events: Sequence[NewEvent]) -> Appended:
+        """Write all the events or none; durable when it returns.
+
+        Raises `VersionTaken` where the log has another event of the same stream and version, `LedgerBusy`.
+        """
+        return await self._enqueue(events, None)
+
+    async def append_new(self, events: Sequence[NewEvent], conflict: Conflict) -> Appended:
+        """Write those events whose key the log does not have; durable when it returns.
+
+        A key that is there with other content is kept as what `conflict` makes of it. Raises `LedgerBusy`.
+        """
+        return await self._enqueue(events, conflict)
+
+    async def _enqueue(self, events: Sequence[NewEvent], conflict: Conflict | None) -> Appended:
+        if not events:
+            return Appended(())
+        self.require_room()
+        append = _Append(events, conflict, asyncio.get_running_loop().create_future())
+        self._waiting.append(append)
+        self._waiting_events += len(events)
+        self._work.set()
+        return await append.done
+
+    async def _write_forever(self) -> None:
+        while True:
+            await self._work.wait()
+            appends = self._take()
+            try:
+                await self._flush(appends)
+            except CONNECTION_LOST as fault:
+                _fail(appends, LedgerUnavailable(why=type(fault).__name__))
+                await asyncio.sleep(RECONNECT_PAUSE_SECONDS)
+            except Exception as fault:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+                _fail(appends, fault)
+                self._writer.terminate()
+            finally:
+                self.appended.set()
+
+    def _take(self) -> list[_Append]:
+        """The appends of the next transaction, in order of arrival."""
+        count, events = 0, 0
+        for append in self._waiting:
+            if count and events + len(append.events) > FLUSH_EVENTS_MAX:
+                break
+            count += 1
+            events += len(append.events)
+        appends, self._waiting = self._waiting[:count], self._waiting[count:]
+        self._waiting_events -= events
+        if not self._waiting:
+            self._work.clear()
+        return appends
+
+    async def _flush(self, appends: list[_Append]) -> None:
+        """Optimistic first: most flushes repeat nothing. After a repeat, look before writing until none is found."""
+        if self._writer.is_closed():
+            self._writer = await connect(self._database_url, application="writer")
+        if not self._is_probing and not _has_repeats(appends):
+            try:
+                await self._write(appends, probe=False)
+                return
+            except asyncpg.UniqueViolationError:
+                await self._writer.execute("rollback")
+            except CONNECTION_LOST:
+                # Whether it was committed is unknown; looking first makes a second try safe.
+                self._writer.terminate()
+                self._writer = await connect(self._database_url, application="writer")
+        await self._write(appends, probe=True)
+
+    async def _write(self, appends: list[_Append], *, probe: bool) -> None:
+        connection = self._writer
+        await connection.execute(BEGIN_UNDER_LOCK)
+        row = await connection.fetchrow(SELECT_HEAD_AND_CLOCK)
+        head, recorded_at = row or (0, await connection.fetchval(SELECT_CLOCK))
+        plan = _Plan(head)
+        if probe:
+            outcomes = await self._plan_around_taken(plan, appends)
+        else:
+            outcomes = _plan_all(plan, appends)
+        if plan.events:
+            rows = copy_rows(plan.events, head=head, recorded_at=recorded_at)
+            await connection.copy_to_table("events", source=rows, columns=COLUMNS, format="binary")
+        await connection.execute("commit")
+        for append, outcome in zip(appends, outcomes, strict=True):
+            if append.done.done():
+                continue  # its caller gave up waiting
+            if isinstance(outcome, Appended):
+                append.done.set_result(outcome)
+            else:
+                append.done.set_exception(outcome)
+
+    async def _plan_around_taken(self, plan: _Plan, appends: list[_Append]) -> list[Appended | VersionTaken]:
+        events = [event for append in appends for event in append.events]
+        await self._probe(plan, events)
+        conflicts = [
+            kept
+            for append in appends
+            if append.conflict is not None
+            for event in append.events
+            if (taken := plan.taken.get(event.key)) is not None
+            and (kept := append.conflict(taken.position, taken.state, event)) is not None
+        ]
+        self._is_probing = bool(plan.taken)
+        await self._probe(plan, conflicts)
+        return [_plan_one(plan, append) for append in appends]
+
+    async def _probe(self, plan: _Plan, events: Sequence[NewEvent]) -> None:
+        if not events:
+            return
+        ids = [UUID(bytes=event.originator_id) for event in events]
+        versions = [event.originator_version for event in events]
+        for row in await self._writer.fetch(SELECT_TAKEN, ids, versions):
+            taken = Taken(row["position"], row["state"].encode(), row["metadata"].encode())
+            plan.taken[row["originator_id"].bytes, row["originator_version"]] = taken
+
+    async def head(self) -> Head:
+        """How far the log goes."""
+        row = await self._pool.fetchrow(SELECT_HEAD)
+        return Head(row["position"], row["recorded_at"]) if row else Head(0, None)
+
+    async def stream(self, originator_id: bytes) -> list[StreamEvent]:
+        """All events of one stream, in order of version."""
+        rows = await self._pool.fetch(SELECT_STREAM, UUID(bytes=originator_id))
+        return [StreamEvent(*row) for row in rows]
+
+    async def since(self, position: int, *, limit: int = PAGE_EVENTS_MAX) -> list[asyncpg.Record]:
+        """The next events after a position: rows (position, topic, recorded_at, state, account)."""
+        rows: list[asyncpg.Record] = await self._pool.fetch(SELECT_SINCE, position, limit)
+        if rows and rows[-1]["position"] - position != len(rows):
+            raise LogHasHole(f"between {position} and {rows[-1]['position']}")
+        return rows
+
+    async def decisions_since(self, position: int, *, limit: int = PAGE_EVENTS_MAX) -> list[asyncpg.Record]:
+        """As `since`, but only what is no `UsageRecorded`."""
+        return await self._pool.fetch(SELECT_DECISIONS_SINCE, position, limit)
+
+    async def usage_of(
+        self, names: Sequence[str], *, after: int, up_to: int, limit: int = PAGE_EVENTS_MAX
+    ) -> list[asyncpg.Record]:
+        """As `since`, but only usage events told under one of the names, up to a position."""
+        return await self._pool.fetch(SELECT_OF_NAMES, names, after, up_to, limit)
+
+    async def at(self, positions: Sequence[int]) -> list[asyncpg.Record]:
+        """As `since`, but the events at some positions."""
+        return await self._pool.fetch(SELECT_AT, positions)
+
+    async def page(
+        self,
+        *,
+        after: int,
+        before: int,
+        names: Sequence[str] | None = None,
+        topics: Sequence[str] | None = None,
+        limit: int,
+        is_backwards: bool = False,
+    ) -> list[asyncpg.Record]:
+        """Whole rows strictly between two positions, of some names and topics where given."""
+        query = SELECT_PAGE_BACKWARDS if is_backwards else SELECT_PAGE
+        return await self._pool.fetch(query, after, before, names, topics, limit)
+
+    async def position_at(self, recorded_at: datetime) -> int:
+        """The last position recorded at or before an instant; 0 where none is. Halves the log, 64 reads at most."""
+        low, high = 0, (await self.head()).position
+        while low < high:
+            middle = (low + high + 1) // 2
+            if await self._pool.fetchval(SELECT_RECORDED_AT, middle) <= recorded_at:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+
+class LogHasHole(Exception):
+    """Positions are missing from the log. It must not be followed further: something was lost or removed."""
+
+
+def _fail(appends: list[_Append], fault: Exception) -> None:
+    for append in appends:
+        if not append.done.done():
+            append.done.set_exception(fault)
+
+
+def _has_repeats(appends: list[_Append]) -> bool:
+    keys = [event.key for append in appends for event in append.events]
+    return len(set(keys)) != len(keys)
+
+
+def _plan_all(plan: _Plan, appends: list[_Append]) -> list[Appended | VersionTaken]:
+    outcomes: list[Appended | VersionTaken] = []
+    for append in appends:
+        first = plan.head + len(plan.events) + 1
+        plan.events.extend(append.events)
+        outcomes.append(Appended(range(first, first + len(append.events))))
+    return outcomes
+
+
+def _plan_one(plan: _Plan, append: _Append) -> Appended | VersionTaken:
+    """Number what is new of an append, find the first telling of what is not."""
+    if append.conflict is None:
+        return _plan_decision(plan, append.events)
+    positions: list[int] = []
+    repeats: set[int] = set()
+    conflicts: set[int] = set()
+    for index, told in enumerate(append.events):
+        event = told
+        taken = plan.taken.get(event.key)
+        if taken is not None:
+            conflict = append.conflict(taken.position, taken.state, event)
+            if conflict is not None:
+                conflicts.add(index)
+                event = conflict
+                taken = plan.taken.get(event.key)
+        if taken is None:
+            positions.append(plan.add(event))
+        else:
+            repeats.add(index)
+            positions.append(taken.position)
+    return Appended(positions, frozenset(repeats), frozenset(conflicts))
+
+
+def _plan_decision(plan: _Plan, events: Sequence[NewEvent]) -> Appended | VersionTaken:
+    taken = [plan.taken.get(event.key) for event in events]
+    if all(one is None for one in taken):
+        return Appended([plan.add(event) for event in events])
+    # The very same bytes are our own, from before a lost connection.
+    own = [
+        one.position
+        for one, event in zip(taken, events, strict=True)
+        if one is not None and (one.state, one.metadata) == (event.state, event.metadata)
+    ]
+    return Appended(own) if len(own) == len(events) else VersionTaken()

@@ -1,0 +1,1 @@
+"""The GraphQL edge: reads projections and the catalogue, calls commands; refusals are types."""

@@ -1,0 +1,64 @@
+"""What every resolver can reach: the ledger's parts, and who asks."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import strawberry
+
+from ledger.commands.usage import Receipt
+from ledger.database import Pool
+from ledger.domain.catalogue import Account, Catalogue
+from ledger.domain.events import KeyIssued, UsageRecorded
+from ledger.domain.metadata import Metadata
+from ledger.domain.refusals import AccountUnknown, OutOfScope, UsageUnreadable
+from ledger.event_log import EventLog
+from ledger.projections.catalogue import CatalogueFollower
+
+Record = Callable[[Sequence[UsageRecorded | UsageUnreadable], KeyIssued, str], Awaitable[Receipt]]
+"""(what was told, the key that tells it, the request's id) -> its receipt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One request: `key` is who asks, `request_id` its name in logs and in the metadata of what it writes."""
+
+    pool: Pool
+    log: EventLog
+    follower: CatalogueFollower
+    record: Record
+    key: KeyIssued
+    request_id: str
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The newest state of accounts, meters and keys that this process knows."""
+        return self.follower.catalogue
+
+    @property
+    def metadata(self) -> Metadata:
+        """What is kept with an event that this request writes."""
+        return Metadata(actor=f"key:{self.key.key_id}", request=self.request_id)
+
+    def account(self, name: str) -> Account:
+        """The account with a key or alias; raises `OutOfScope` where the key is bound to another, `AccountUnknown`."""
+        account = self.catalogue.account_of(name)
+        if self.key.account is not None and (account is None or account.key != self.key.account):
+            raise OutOfScope
+        if account is None:
+            raise AccountUnknown(account=name[:256])
+        return account
+
+    def names(self, accounts: Sequence[str] | None) -> list[str] | None:
+        """Every name that usage of these accounts may be told under, None for all accounts.
+
+        A bound key gets the names of its own account where it asks for all. Raises as `account`.
+        """
+        if accounts is None:
+            if self.key.account is None:
+                return None
+            accounts = [self.key.account]
+        found = map(self.account, accounts)
+        return [name for account in found for name in (account.key, *account.aliases)]
+
+
+Info = strawberry.Info[Context, None]

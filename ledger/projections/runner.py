@@ -1,0 +1,82 @@
+"""Runs every read model behind the log: the living one first, what is being built beside it after."""
+
+import asyncio
+import contextlib
+from typing import Final
+
+import structlog
+
+from ledger.database import Pool
+from ledger.domain.refusals import LedgerUnavailable
+from ledger.event_log import CONNECTION_LOST, EventLog
+from ledger.projections import accounts
+from ledger.projections.usage_lane import BUILD, MAIN, Lane
+from ledger.projections.watermark import CursorMoved
+
+STEP_EVENTS: Final = 10_000
+BUILD_STEP_EVENTS: Final = 4_000
+"""Smaller, so that the living read model waits for a build step no longer than a reader would notice."""
+POLL_SECONDS: Final = 0.02
+RETRY_SECONDS: Final = 0.5
+
+_log = structlog.get_logger("projector")
+
+
+class Projector:
+    """Folds the log into the read models. Several may run: cursors move by compare-and-set."""
+
+    def __init__(self, pool: Pool, log: EventLog) -> None:
+        self._pool = pool
+        self._log = log
+        self._main: Lane | None = None
+        self._build: Lane | None = None
+
+    async def catch_up(self) -> None:
+        """Return once every read model includes what the log held at the call, builds too."""
+        while await self.step():
+            pass
+
+    async def run(self) -> None:
+        """Follow the log for ever; a lost connection is tried again, because every step is one transaction."""
+        while True:
+            try:
+                if await self.step():
+                    continue
+                self._log.appended.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._log.appended.wait(), POLL_SECONDS)
+            except (*CONNECTION_LOST, LedgerUnavailable) as fault:
+                _log.warning("projector lost its database and tries again", fault=repr(fault))
+                self._forget_lanes()
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def step(self) -> bool:
+        """One bounded piece of work on each read model; true where more may wait."""
+        try:
+            is_more = await self._step_usage()
+        except CursorMoved:
+            self._forget_lanes()
+            return True
+        with contextlib.suppress(CursorMoved):
+            is_more |= await accounts.step(self._pool, self._log)
+        return is_more
+
+    def _forget_lanes(self) -> None:
+        self._main = self._build = None
+
+    async def _step_usage(self) -> bool:
+        if self._main is None:
+            self._main = await Lane.open(self._pool, self._log, MAIN)
+            build = await Lane.open(self._pool, self._log, BUILD)
+            self._build = build if build.series else None
+        head = await self._log.head()
+        folded = await self._main.step(up_to=head.position, limit=STEP_EVENTS)
+        if self._main.is_outdated:
+            self._forget_lanes()
+            return True
+        if self._build is None:
+            return folded > 0
+        await self._build.step(up_to=self._main.seen.position, limit=BUILD_STEP_EVENTS)
+        if self._build.seen.position == self._main.seen.position and await self._build.finish():
+            self._forget_lanes()
+        return True

@@ -1,0 +1,248 @@
+"""A lane folds the log into some series of the usage read model, behind a cursor of its own.
+
+The main lane keeps the living series; the build lane computes new ones from the first event on, beside it, and makes
+them the living ones in the moment it has caught up. Queries see a meter's old definition until then, never half of
+the new one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Final, cast
+
+import asyncpg
+
+from ledger.database import Connection, Pool
+from ledger.domain.catalogue import Catalogue
+from ledger.domain.events import (
+    AccountAliased,
+    AccountAliasRemoved,
+    AccountOpened,
+    AccountZoneChanged,
+    Event,
+    MeterChanged,
+    MeterDefined,
+    MeterRetired,
+    UsageDismissed,
+    UsageMended,
+    decode,
+)
+from ledger.domain.metering import MeterDefinition, decode_definition, encode_definition
+from ledger.domain.meters import evolve
+from ledger.domain.usage import UsageEvent
+from ledger.event_log import EventLog
+from ledger.projections import usage_tables
+from ledger.projections.catalogue import catch_up
+from ledger.projections.usage_fold import fold_usage
+from ledger.projections.watermark import Cursor, cursor, move
+
+MAIN: Final = "usage"
+BUILD: Final = "usage build"
+STATE_OF_LANE: Final = {MAIN: "live", BUILD: "building"}
+TOLD_TOPICS: Final = frozenset({"UsageRecorded", "UsageConflicted"})
+
+SELECT_SERIES = """
+select series, meter, definition, since_position from usage_series where state = $1 order by series limit 10000
+"""
+RETIRE_BUILDING = """
+update usage_series set state = 'retired' where state = 'building' returning meter
+"""
+INSERT_BUILDING = """
+insert into usage_series (meter, definition, state, since_position)
+select meter, definition, 'building', $3 from unnest($1::text[], $2::json[]) as s (meter, definition)
+"""
+RESTART_BUILD = """
+update cursors set position = 0, epoch = epoch + 1, recorded_at = null where name = 'usage build'
+"""
+RETIRE_REPLACED = """
+update usage_series old set state = 'retired' from usage_series new
+where old.state = 'live' and new.state = 'building' and old.meter is not distinct from new.meter
+"""
+MAKE_LIVE = """
+update usage_series set state = 'live' where state = 'building'
+"""
+LOCK_MAIN = """
+select position from cursors where name = 'usage' for update
+"""
+NEXT_EPOCH = """
+update cursors set epoch = epoch + 1 where name in ('usage', 'usage build')
+"""
+
+
+@dataclass(slots=True)
+class _Touched:
+    """What a run of decisions changes about events before it."""
+
+    accounts: set[str] = field(default_factory=set)
+    subjects: set[str] = field(default_factory=set)
+    meters: set[str] = field(default_factory=set)
+    released: list[int] = field(default_factory=list)
+    mended: list[asyncpg.Record] = field(default_factory=list)
+
+
+class Lane:
+    """One cursor and the series it keeps. Make it with `open`; after `CursorMoved` make a new one."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        log: EventLog,
+        *,
+        name: str,
+        seen: Cursor,
+        catalogue: Catalogue,
+        decided: dict[str, MeterDefinition],
+        series: dict[str | None, int],
+    ) -> None:
+        self._pool = pool
+        self._log = log
+        self._catalogue = catalogue
+        self.name = name
+        self.seen = seen
+        self.decided = decided
+        """The meters as they were decided on, of which the series may count by older definitions."""
+        self.series = series
+        """The series by meter; by None that of the events which no meter can take."""
+        self.is_outdated = False
+        """Set once the build lane has new work: both lanes must be opened anew."""
+
+    @classmethod
+    async def open(cls, pool: Pool, log: EventLog, name: str) -> "Lane":
+        """The lane as the tables say it stands, with the catalogue of its position."""
+        async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+            seen = await cursor(connection, name)
+            rows = await connection.fetch(SELECT_SERIES, STATE_OF_LANE[name])
+        since = max((row["since_position"] for row in rows), default=0) if name == BUILD else 0
+        catalogue = Catalogue()
+        await catch_up(catalogue, log, up_to=max(seen.position, since))
+        catalogue.position = max(seen.position, since)
+        decided = dict(catalogue.meters)
+        if name == MAIN:
+            # The living series count by the definitions they were computed with, until the build lane is done.
+            catalogue.meters.clear()
+            catalogue.meters_by_type.clear()
+            for row in rows:
+                if row["meter"] is not None:
+                    catalogue.define(row["meter"], decode_definition(row["definition"]))
+        series = {row["meter"]: row["series"] for row in rows}
+        return cls(pool, log, name=name, seen=seen, catalogue=catalogue, decided=decided, series=series)
+
+    async def step(self, *, up_to: int, limit: int) -> int:
+        """Fold the next run of events at or before `up_to` in one transaction and return how many they were.
+
+        Raises `CursorMoved` where another runner got there first.
+        """
+        rows = await self._log.since(self.seen.position, limit=min(limit, up_to - self.seen.position))
+        if not rows:
+            return 0
+        is_plain, first_run = next(groupby(rows, key=self._is_plain))
+        run = list(first_run)
+        position, recorded_at = run[-1]["position"], run[-1]["recorded_at"]
+        # Folded before the transaction begins, so that its locks are held for the writing alone.
+        fold = fold_usage(run, self._catalogue, self.series) if is_plain else None
+        async with self._pool.acquire() as connection, connection.transaction():
+            await move(connection, self.name, self.seen, position=position, recorded_at=recorded_at)
+            if fold is not None:
+                await usage_tables.merge(connection, fold)
+            else:
+                await self._take_in(connection, run)
+        self.seen = self.seen._replace(position=position)
+        return len(run)
+
+    def _is_plain(self, row: asyncpg.Record) -> bool:
+        """Whether a row adds to the cells and changes nothing about others."""
+        return row["topic"] in TOLD_TOPICS or row["position"] <= self._catalogue.position
+
+    async def _take_in(self, connection: Connection, rows: Sequence[asyncpg.Record]) -> None:
+        """Let decisions take effect on what was folded before them."""
+        touched = _Touched()
+        for row in rows:
+            event = decode(row["topic"], row["state"])
+            if isinstance(event, UsageMended | UsageDismissed):
+                await self._supersede(touched, event, row)
+            _touch(touched, event)
+            if isinstance(event, MeterDefined | MeterChanged | MeterRetired):
+                self._decide_meter(event)
+            else:
+                self._catalogue.apply(event, row["position"])
+        last = rows[-1]["position"]
+        self._catalogue.position = last
+        series = list(self.series.values())
+        await usage_tables.release(connection, series, touched.released)
+        if touched.accounts or touched.subjects:
+            await self._refold(connection, touched, up_to=last)
+        alone = [row for row in touched.mended if row["account"] not in touched.subjects]
+        await usage_tables.merge(connection, fold_usage(alone, self._catalogue, self.series))
+        if touched.meters and self.name == MAIN:
+            await self.start_build(connection, touched.meters, since=last)
+
+    async def _supersede(self, touched: _Touched, event: UsageMended | UsageDismissed, row: asyncpg.Record) -> None:
+        """An event that counted must be taken out of its cells: refold its account. One that was held just goes."""
+        touched.released.extend(event.supersedes)
+        for original in await self._log.at(event.supersedes):
+            usage = cast("UsageEvent", decode(original["topic"], original["state"]))
+            assessment = self._catalogue.assess(usage, original["recorded_at"])
+            if assessment.counted and assessment.account is not None:
+                touched.accounts.add(assessment.account.key)
+        if isinstance(event, UsageMended):
+            touched.mended.append(row)
+
+    async def _refold(self, connection: Connection, touched: _Touched, *, up_to: int) -> None:
+        """Compute some accounts anew from the log, and what is told under names that are nobody's now."""
+        for key in touched.accounts:
+            touched.subjects.update((key, *self._catalogue.accounts[key].aliases))
+        subjects = sorted(touched.subjects)
+        series = list(self.series.values())
+        await usage_tables.forget(connection, series, accounts=sorted(touched.accounts), subjects=subjects)
+        after = 0
+        while rows := await self._log.usage_of(subjects, after=after, up_to=up_to):
+            await usage_tables.merge(connection, fold_usage(rows, self._catalogue, self.series))
+            after = rows[-1]["position"]
+
+    def _decide_meter(self, event: MeterDefined | MeterChanged | MeterRetired) -> None:
+        definition = evolve(self.decided.get(event.meter), event)
+        assert definition is not None, "a meter's events leave a definition"
+        self.decided[event.meter] = definition
+
+    async def start_build(self, connection: Connection, meters: set[str], *, since: int) -> None:
+        """Begin new series for some meters, and for what no meter can take; a build under way joins this one."""
+        for row in await connection.fetch(RETIRE_BUILDING):
+            if row["meter"] is not None:
+                meters.add(row["meter"])
+        keys: list[str | None] = [None, *sorted(meters)]
+        definitions = [encode_definition(self.decided[key]) if key is not None else None for key in keys]
+        await connection.execute(INSERT_BUILDING, keys, definitions, since)
+        await connection.execute(RESTART_BUILD)
+        self.is_outdated = True
+
+    async def finish(self) -> bool:
+        """Make the build's series the living ones if it is where the main lane is; raises `CursorMoved`."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            if await connection.fetchval(LOCK_MAIN) != self.seen.position:
+                return False
+            await move(connection, self.name, self.seen, position=self.seen.position, recorded_at=None)
+            await connection.execute(RETIRE_REPLACED)
+            await connection.execute(MAKE_LIVE)
+            await connection.execute(NEXT_EPOCH)
+        return True
+
+
+async def rebuild(pool: Pool, log: EventLog) -> None:
+    """Begin to compute every meter anew beside what queries see now; the projector carries it out."""
+    lane = await Lane.open(pool, log, MAIN)
+    async with pool.acquire() as connection, connection.transaction():
+        await move(connection, MAIN, lane.seen, position=lane.seen.position, recorded_at=None)
+        await lane.start_build(connection, set(lane.decided), since=lane.seen.position)
+
+
+def _touch(touched: _Touched, event: Event) -> None:
+    match event:
+        case AccountOpened() | AccountZoneChanged() | AccountAliased():
+            touched.accounts.add(event.account)
+        case AccountAliasRemoved():
+            touched.accounts.add(event.account)
+            touched.subjects.add(event.alias)
+        case MeterDefined() | MeterChanged() | MeterRetired():
+            touched.meters.add(event.meter)
+        case _:
+            pass

@@ -1,0 +1,83 @@
+"""Cursors: how far each read model has come, which answer carries that, and how to wait for it."""
+
+import asyncio
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from ledger.database import Connection, Pool
+from ledger.domain.refusals import PositionNotReached
+
+POLL_SECONDS: Final = 0.015
+
+SELECT_CURSOR = """
+select position, epoch from cursors where name = $1
+"""
+# Compare-and-set: of two runners that folded the same events, one moves the cursor and the other rolls back.
+MOVE_CURSOR = """
+update cursors set position = $4, recorded_at = coalesce($5, recorded_at), moved_at = clock_timestamp()
+where name = $1 and position = $2 and epoch = $3
+returning true
+"""
+SELECT_WATERMARK = """
+select c.position, c.recorded_at, h.position as head, clock_timestamp() as now,
+    (select e.recorded_at from events e where e.position = c.position + 1) as next_recorded_at
+from cursors c, (select coalesce(max(position), 0) as position from events) h
+where c.name = $1
+"""
+SELECT_POSITION = """
+select position from cursors where name = $1
+"""
+
+
+class Cursor(NamedTuple):
+    """Where a follower stands; both fields must be unchanged when it moves on."""
+
+    position: int
+    epoch: int
+
+
+class CursorMoved(Exception):
+    """Another runner moved the cursor, or what it computes changed. Nothing was written; look again and go on."""
+
+
+class Watermark(NamedTuple):
+    """Up to which event an answer is complete.
+
+    `recorded_at` is that event's; `lag_milliseconds` is how long the oldest event not yet included has waited, 0
+    where nothing waits.
+    """
+
+    position: int
+    recorded_at: datetime | None
+    lag_milliseconds: int
+
+
+async def cursor(connection: Connection | Pool, name: str) -> Cursor:
+    """Where the named follower stands."""
+    row = await connection.fetchrow(SELECT_CURSOR, name)
+    assert row is not None, "migrations make every cursor"
+    return Cursor(*row)
+
+
+async def move(connection: Connection, name: str, seen: Cursor, *, position: int, recorded_at: datetime | None) -> None:
+    """Move a cursor on within the caller's transaction; raises `CursorMoved` unless it still is where it was seen."""
+    if not await connection.fetchval(MOVE_CURSOR, name, seen.position, seen.epoch, position, recorded_at):
+        raise CursorMoved(name)
+
+
+async def watermark(connection: Connection | Pool, name: str) -> Watermark:
+    """The watermark of a read model, in the snapshot of the caller's transaction where it has one."""
+    row = await connection.fetchrow(SELECT_WATERMARK, name)
+    assert row is not None, "migrations make every cursor"
+    waiting_since = row["next_recorded_at"]
+    lag = 0 if waiting_since is None else int((row["now"] - waiting_since).total_seconds() * 1000)
+    return Watermark(row["position"], row["recorded_at"], max(lag, 0))
+
+
+async def reach(pool: Pool, name: str, position: int, *, timeout_seconds: float) -> None:
+    """Return once the read model includes `position`; raises `PositionNotReached` after the time given."""
+    deadline = asyncio.get_running_loop().time() + timeout_seconds
+    while (reached := await pool.fetchval(SELECT_POSITION, name)) < position:
+        if asyncio.get_running_loop().time() >= deadline:
+            raise PositionNotReached(wanted=position, reached=reached)
+        await asyncio.sleep(POLL_SECONDS)
