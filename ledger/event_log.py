@@ -6,8 +6,7 @@ shares one transaction and one fsync (DESIGN sections 2 and 4).
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -16,6 +15,7 @@ import asyncpg
 
 from ledger.database import Connection, Pool, connect
 from ledger.domain.refusals import LedgerBusy, LedgerUnavailable, VersionTaken
+from ledger.log_plan import Append, Appended, Conflict, Plan, Taken, has_repeats, plan_all, plan_one
 from ledger.log_rows import COLUMNS, NewEvent, copy_rows
 
 LOCK: Final = 7_301_001
@@ -101,57 +101,6 @@ class StreamEvent(NamedTuple):
     state: str
 
 
-class Appended(NamedTuple):
-    """Where the events of an append stand in the log, in their order.
-
-    `repeats` are indices of events that the log held before, with the position of the first telling; `conflicts`
-    are indices of events kept as conflicts, with the position of the conflict.
-    """
-
-    positions: Sequence[int]
-    repeats: frozenset[int] = frozenset()
-    conflicts: frozenset[int] = frozenset()
-
-    @property
-    def position(self) -> int:
-        """The highest position: who waits for it sees all of the append. 0 for an empty append."""
-        return max(self.positions, default=0)
-
-
-class Taken(NamedTuple):
-    """An event that has the key of one about to be written."""
-
-    position: int
-    state: bytes
-    metadata: bytes
-
-
-Conflict = Callable[[int, bytes, NewEvent], NewEvent | None]
-"""(position and state of the first telling, the repeat) -> the conflict to keep, None where both tell the same."""
-
-
-@dataclass(slots=True, eq=False)
-class _Append:
-    events: Sequence[NewEvent]
-    conflict: Conflict | None
-    done: asyncio.Future[Appended]
-
-
-@dataclass(slots=True)
-class _Plan:
-    """The rows of one transaction, numbered from the head on."""
-
-    head: int
-    taken: dict[tuple[bytes, int], Taken] = field(default_factory=dict)
-    events: list[NewEvent] = field(default_factory=list)
-
-    def add(self, event: NewEvent) -> int:
-        self.events.append(event)
-        position = self.head + len(self.events)
-        self.taken[event.key] = Taken(position, event.state, event.metadata)
-        return position
-
-
 class EventLog:
     """Appends to the log and reads it. Start it with `open`, end it with `close`."""
 
@@ -159,7 +108,7 @@ class EventLog:
         self._pool = pool
         self._writer = writer
         self._database_url = database_url
-        self._waiting: list[_Append] = []
+        self._waiting: list[Append] = []
         self._waiting_events = 0
         self._work = asyncio.Event()
         self._is_probing = False
@@ -203,7 +152,7 @@ class EventLog:
         if not events:
             return Appended(())
         self.require_room()
-        append = _Append(events, conflict, asyncio.get_running_loop().create_future())
+        append = Append(events, conflict, asyncio.get_running_loop().create_future())
         self._waiting.append(append)
         self._waiting_events += len(events)
         self._work.set()
@@ -224,7 +173,7 @@ class EventLog:
             finally:
                 self.appended.set()
 
-    def _take(self) -> list[_Append]:
+    def _take(self) -> list[Append]:
         """The appends of the next transaction, in order of arrival."""
         count, events = 0, 0
         for append in self._waiting:
@@ -238,11 +187,11 @@ class EventLog:
             self._work.clear()
         return appends
 
-    async def _flush(self, appends: list[_Append]) -> None:
+    async def _flush(self, appends: list[Append]) -> None:
         """Optimistic first: most flushes repeat nothing. After a repeat, look before writing until none is found."""
         if self._writer.is_closed():
             self._writer = await connect(self._database_url, application="writer")
-        if not self._is_probing and not _has_repeats(appends):
+        if not self._is_probing and not has_repeats(appends):
             try:
                 await self._write(appends, probe=False)
                 return
@@ -254,16 +203,16 @@ class EventLog:
                 self._writer = await connect(self._database_url, application="writer")
         await self._write(appends, probe=True)
 
-    async def _write(self, appends: list[_Append], *, probe: bool) -> None:
+    async def _write(self, appends: list[Append], *, probe: bool) -> None:
         connection = self._writer
         await connection.execute(BEGIN_UNDER_LOCK)
         row = await connection.fetchrow(SELECT_HEAD_AND_CLOCK)
         head, recorded_at = row or (0, await connection.fetchval(SELECT_CLOCK))
-        plan = _Plan(head)
+        plan = Plan(head)
         if probe:
             outcomes = await self._plan_around_taken(plan, appends)
         else:
-            outcomes = _plan_all(plan, appends)
+            outcomes = plan_all(plan, appends)
         if plan.events:
             rows = copy_rows(plan.events, head=head, recorded_at=recorded_at)
             await connection.copy_to_table("events", source=rows, columns=COLUMNS, format="binary")
@@ -276,7 +225,7 @@ class EventLog:
             else:
                 append.done.set_exception(outcome)
 
-    async def _plan_around_taken(self, plan: _Plan, appends: list[_Append]) -> list[Appended | VersionTaken]:
+    async def _plan_around_taken(self, plan: Plan, appends: list[Append]) -> list[Appended | VersionTaken]:
         events = [event for append in appends for event in append.events]
         await self._probe(plan, events)
         conflicts = [
@@ -289,9 +238,9 @@ class EventLog:
         ]
         self._is_probing = bool(plan.taken)
         await self._probe(plan, conflicts)
-        return [_plan_one(plan, append) for append in appends]
+        return [plan_one(plan, append) for append in appends]
 
-    async def _probe(self, plan: _Plan, events: Sequence[NewEvent]) -> None:
+    async def _probe(self, plan: Plan, events: Sequence[NewEvent]) -> None:
         if not events:
             return
         ids = [UUID(bytes=event.originator_id) for event in events]
@@ -361,58 +310,7 @@ class LogHasHole(Exception):
     """Positions are missing from the log. It must not be followed further: something was lost or removed."""
 
 
-def _fail(appends: list[_Append], fault: Exception) -> None:
+def _fail(appends: list[Append], fault: Exception) -> None:
     for append in appends:
         if not append.done.done():
             append.done.set_exception(fault)
-
-
-def _has_repeats(appends: list[_Append]) -> bool:
-    keys = [event.key for append in appends for event in append.events]
-    return len(set(keys)) != len(keys)
-
-
-def _plan_all(plan: _Plan, appends: list[_Append]) -> list[Appended | VersionTaken]:
-    outcomes: list[Appended | VersionTaken] = []
-    for append in appends:
-        first = plan.head + len(plan.events) + 1
-        plan.events.extend(append.events)
-        outcomes.append(Appended(range(first, first + len(append.events))))
-    return outcomes
-
-
-def _plan_one(plan: _Plan, append: _Append) -> Appended | VersionTaken:
-    """Number what is new of an append, find the first telling of what is not."""
-    if append.conflict is None:
-        return _plan_decision(plan, append.events)
-    positions: list[int] = []
-    repeats: set[int] = set()
-    conflicts: set[int] = set()
-    for index, told in enumerate(append.events):
-        event = told
-        taken = plan.taken.get(event.key)
-        if taken is not None:
-            conflict = append.conflict(taken.position, taken.state, event)
-            if conflict is not None:
-                conflicts.add(index)
-                event = conflict
-                taken = plan.taken.get(event.key)
-        if taken is None:
-            positions.append(plan.add(event))
-        else:
-            repeats.add(index)
-            positions.append(taken.position)
-    return Appended(positions, frozenset(repeats), frozenset(conflicts))
-
-
-def _plan_decision(plan: _Plan, events: Sequence[NewEvent]) -> Appended | VersionTaken:
-    taken = [plan.taken.get(event.key) for event in events]
-    if all(one is None for one in taken):
-        return Appended([plan.add(event) for event in events])
-    # The very same bytes are our own, from before a lost connection.
-    own = [
-        one.position
-        for one, event in zip(taken, events, strict=True)
-        if one is not None and (one.state, one.metadata) == (event.state, event.metadata)
-    ]
-    return Appended(own) if len(own) == len(events) else VersionTaken()

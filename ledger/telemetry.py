@@ -53,18 +53,15 @@ class Telemetry:
 
 def configure_logging(log_format: LogFormat) -> None:
     """Write log lines to standard error, as JSON or for people; the standard library's loggers follow."""
-    renderer: structlog.typing.Processor
-    if log_format is LogFormat.JSON:
-        renderer = structlog.processors.JSONRenderer()
-    else:
-        renderer = structlog.dev.ConsoleRenderer()
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    renderer: structlog.typing.Processor = structlog.dev.ConsoleRenderer()
     if log_format is LogFormat.JSON:
+        renderer = structlog.processors.JSONRenderer()
         shared.append(structlog.processors.format_exc_info)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

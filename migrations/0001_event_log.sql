@@ -43,4 +43,8 @@ create trigger events_are_immutable before update or delete on events
 create trigger events_are_not_truncated before truncate on events
     for each statement execute function refuse_change();
 
+create function recorded_at_after(bigint) returns timestamptz language sql stable as
+    'select recorded_at from events where position = $1 + 1';
+comment on function recorded_at_after is 'when the event after a position was recorded; null at the head';
+
 grant select, insert on events to ledger_service;

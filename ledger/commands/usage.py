@@ -10,8 +10,9 @@ from ledger.domain.catalogue import Catalogue
 from ledger.domain.events import UsageConflicted, UsageRecorded, encode
 from ledger.domain.names import stream_id, usage_stream
 from ledger.domain.refusals import UsageUnreadable
-from ledger.domain.usage import conflict_of
-from ledger.event_log import Appended, EventLog
+from ledger.domain.usage import EVENT_BYTES_MAX, conflict_of
+from ledger.event_log import EventLog
+from ledger.log_plan import Appended
 from ledger.log_rows import NewEvent
 
 
@@ -52,32 +53,35 @@ async def record_usage(
     `catalogue` is the newest at hand; what it says of held is for the caller, the held read model is the truth.
     Raises `LedgerBusy`, `LedgerUnavailable`.
     """
-    readable = [usage for usage in told if isinstance(usage, UsageRecorded)]
-    events = [new_usage(usage, metadata) for usage in readable]
+    events: list[NewEvent] = []
+    readable: list[tuple[int, UsageRecorded]] = []
+    exceptions: list[Fate] = []
+    for index, usage in enumerate(told):
+        if isinstance(usage, UsageUnreadable):
+            exceptions.append(Fate(index, "refused", code=usage.code, message=usage.message))
+            continue
+        try:
+            events.append(new_usage(usage, metadata))
+        except UsageUnreadable as refusal:
+            exceptions.append(Fate(index, "refused", code=refusal.code, message=refusal.message))
+        else:
+            readable.append((index, usage))
     appended = await log.append_new(events, _conflict)
-    exceptions = [
-        Fate(index, "refused", None, None, usage.code, usage.message)
-        for index, usage in enumerate(told)
-        if isinstance(usage, UsageUnreadable)
-    ]
-    indices = range(len(told)) if not exceptions else _indices(told)
-    for number, usage in enumerate(readable):
-        fate = _fate(catalogue, usage, indices[number], number, appended, now)
+    for number, (index, usage) in enumerate(readable):
+        fate = _fate(catalogue, usage, index, number, appended, now)
         if fate is not None:
             exceptions.append(fate)
-    if len(exceptions) > 1:
-        exceptions.sort(key=lambda fate: fate.index)
+    exceptions.sort(key=lambda fate: fate.index)
     return Receipt(appended.position, len(events) - len(appended.repeats), exceptions, appended.positions)
 
 
 def new_usage(usage: UsageRecorded, metadata: bytes) -> NewEvent:
-    """The row of a usage event: the only one of its stream, which its source and id name."""
+    """The row of a usage event, the only one of its stream; raises `UsageUnreadable` for one that is too large."""
+    state = encode(usage)
+    if len(state) > EVENT_BYTES_MAX:
+        raise UsageUnreadable(why=f"it is larger than {EVENT_BYTES_MAX} bytes")
     stream = usage_stream(usage.source, usage.id)
-    return NewEvent(stream, 1, usage.TOPIC, usage.subject, usage.time, encode(usage), metadata)
-
-
-def _indices(told: Sequence[UsageRecorded | UsageUnreadable]) -> list[int]:
-    return [index for index, usage in enumerate(told) if isinstance(usage, UsageRecorded)]
+    return NewEvent(stream, 1, usage.TOPIC, usage.subject, usage.time, state, metadata)
 
 
 def _fate(

@@ -70,7 +70,10 @@ class Zone:
         return self._between(day, day + _DAY)
 
     def window_of(self, instant: datetime, size: WindowSize) -> Window:
-        """The local minute, hour, day, week (from Monday), month or year that an instant belongs to."""
+        """The local minute, hour, day, week (from Monday), month or year that an instant belongs to.
+
+        Raises `OverflowError` or `ValueError` where that has no end or beginning within the years 1 to 9999.
+        """
         match size:
             case "MINUTE":
                 # Every zone's offset is in whole minutes since 1972, so its minutes are those of UTC.
@@ -146,7 +149,7 @@ class Zone:
         day = self._day_at(instant)
         if not day.hours:
             start = instant - (instant - day.start) % _HOUR
-            return Window(start, min(start + _HOUR, day.end)) if day.end - start > _HOUR else Window(start, day.end)
+            return Window(start, start + _HOUR if day.end - start > _HOUR else day.end)
         index = bisect_right(day.hours, instant)
         end = day.hours[index] if index < len(day.hours) else day.end
         return Window(day.hours[index - 1], end)

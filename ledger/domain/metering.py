@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import msgspec
 
-from ledger.domain.values import exact_number, is_quantity, number_of, plain
+from ledger.domain.values import exact_number, number_of, plain, quantity_of
 
 Aggregation = Literal["count", "sum", "unique_count", "max", "latest", "time_weighted_sum", "min", "avg"]
 AGGREGATIONS: tuple[str, ...] = get_args(Aggregation)
@@ -61,9 +61,14 @@ class MeterDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     def admits(self, properties: dict[str, Any]) -> bool:
         """Whether an event with these properties passes the filters and no exclusion."""
-        if not all(wanted.matches(properties) for wanted in self.filters):
+        if self.filters and not all(wanted.matches(properties) for wanted in self.filters):
             return False
-        return not any(group and all(unwanted.matches(properties) for unwanted in group) for group in self.exclusions)
+        return not (self.exclusions and any(_is_met(group, properties) for group in self.exclusions))
+
+
+def _is_met(group: tuple[Filter, ...], properties: dict[str, Any]) -> bool:
+    """Whether a group of filters all match; one without filters matches nothing."""
+    return bool(group) and all(unwanted.matches(properties) for unwanted in group)
 
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -105,40 +110,43 @@ ONE = Decimal(1)
 
 def read(definition: MeterDefinition, properties: dict[str, Any]) -> Reading | Unreadable:
     """The reading of an event that `definition` admits, or why it is held."""
-    dimensions: list[str | None] = []
+    values: list[str | None] = []
     for dimension in definition.dimensions:
         value = properties.get(dimension)
         text = value if isinstance(value, str) else _text_of(value)
-        if text is None and value is not None:
+        if text is None:
+            if value is not None:
+                return Unreadable(
+                    "dimension_not_scalar", f'the dimension "{dimension}" is neither text, number nor boolean'
+                )
+        elif len(text) > TEXT_LENGTH_MAX or "\0" in text:
             return Unreadable(
-                "dimension_not_scalar", f'the dimension "{dimension}" is neither text, number nor boolean'
+                "dimension_unusable",
+                f'the dimension "{dimension}" is longer than {TEXT_LENGTH_MAX} characters or holds a NUL',
             )
-        if text is not None and len(text) > TEXT_LENGTH_MAX:
-            return Unreadable(
-                "dimension_too_long",
-                f'the dimension "{dimension}" is longer than {TEXT_LENGTH_MAX} characters',
-            )
-        dimensions.append(text)
+        values.append(text)
+    dimensions = tuple(values)
     if definition.property is None:
-        return Reading(ONE, None, False, tuple(dimensions))
+        return Reading(ONE, None, False, dimensions)
     value = properties.get(definition.property)
     if value is None:
         return Unreadable("property_missing", f'the property "{definition.property}" is missing')
     if definition.aggregation == "unique_count":
-        return _read_text(definition, value, properties, tuple(dimensions))
-    return _read_number(definition.property, value, tuple(dimensions))
+        return _read_text(definition, value, properties, dimensions)
+    return _read_number(definition.property, value, dimensions)
 
 
 def _read_number(name: str, value: object, dimensions: tuple[str | None, ...]) -> Reading | Unreadable:
     number = number_of(value)
     if number is None:
         return Unreadable("property_not_numeric", f'the property "{name}" is not a number')
-    if not is_quantity(number):
+    quantity = quantity_of(number)
+    if quantity is None:
         return Unreadable(
             "number_out_of_range",
             f'the property "{name}" has more than 20 digits before the point or 18 after it',
         )
-    return Reading(number, None, False, dimensions)
+    return Reading(quantity, None, False, dimensions)
 
 
 def _read_text(
@@ -166,4 +174,5 @@ def _text_of(value: object) -> str | None:
     number = number_of(value, numeric_text=False)
     if number is None:
         return None
-    return plain(number) if is_quantity(number) else str(number)
+    quantity = quantity_of(number)
+    return str(number) if quantity is None else plain(quantity)

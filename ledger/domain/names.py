@@ -10,6 +10,9 @@ from ledger.domain.refusals import NameInvalid, ZoneUnknown
 NAME_LENGTH_MAX: Final = 256
 _NAMESPACE: Final = UUID("6f0c1b4e-3c5e-5d0a-9a0e-2b7f5b8c1d42").bytes
 """The root of every stream id of the ledger (RFC 9562 section 5.5). It must never change."""
+_NAMED: Final = hashlib.sha1(_NAMESPACE, usedforsecurity=False)
+_VERSION_5: Final = [bytes([octet & 0x0F | 0x50]) for octet in range(256)]
+_VARIANT: Final = [bytes([octet & 0x3F | 0x80]) for octet in range(256)]
 
 
 def require_name(name: str, what: str) -> None:
@@ -28,11 +31,10 @@ def require_zone(zone: str) -> None:
 
 def stream_id(*parts: str) -> bytes:
     """The 16 bytes of the version-5 UUID of a stream named by its parts, joined by NUL."""
-    digest = hashlib.sha1(_NAMESPACE + "\0".join(parts).encode(), usedforsecurity=False).digest()
-    number = int.from_bytes(digest[:16], "big")
-    number = number & ~(0xF << 76) | 5 << 76
-    number = number & ~(0x3 << 62) | 2 << 62
-    return number.to_bytes(16, "big")
+    hashed = _NAMED.copy()
+    hashed.update("\0".join(parts).encode())
+    d = hashed.digest()
+    return d[:6] + _VERSION_5[d[6]] + d[7:8] + _VARIANT[d[8]] + d[9:16]
 
 
 def usage_stream(source: str, event_id: str) -> bytes:

@@ -21,6 +21,9 @@ EXACT: Final = Context(prec=160, Emin=-999_999, Emax=999_999, traps=[InvalidOper
 DIVISION: Final = Context(prec=60, traps=[InvalidOperation, Overflow])
 """The context for the one division a result may need; 60 significant digits, half even."""
 
+ZERO: Final = Decimal(0)
+_SMALL: Final = Decimal(10) ** 15
+_LAST_PLACE: Final = Decimal(1).scaleb(-FRACTION_DIGITS_MAX)
 _NUMERIC_TEXT: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,6})?", re.ASCII)
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -56,26 +59,23 @@ def exact_number(literal: str) -> Decimal:
         raise ValueError(f"the number {literal[:40]} is out of range") from None
 
 
-def is_quantity(number: Decimal) -> bool:
-    """Whether a finite number is within the ledger's range and precision.
+def quantity_of(number: Decimal) -> Decimal | None:
+    """The finite number as the ledger adds it up, None where it is out of range or too precise.
 
-    Looks only at exponents, so that 1E+999999 costs nothing to refuse.
+    Looks at exponents first, so that 1E+999999 costs nothing to refuse; zeros after the 18th decimal are cut.
     """
-    if number.is_zero():
-        return True
+    if -_SMALL < number < _SMALL and number == (whole := number.to_integral_value()):
+        return whole or ZERO
     if number.adjusted() >= INTEGER_DIGITS_MAX:
-        return False
-    exponent = number.as_tuple().exponent
-    assert isinstance(exponent, int), "a finite number has an integer exponent"
-    return exponent >= -FRACTION_DIGITS_MAX or _trimmed_exponent(number) >= -FRACTION_DIGITS_MAX
-
-
-def _trimmed_exponent(number: Decimal) -> int:
-    """The exponent once trailing zeros are cut: 1.2000 has -1."""
+        return None
     _, digits, exponent = number.as_tuple()
     assert isinstance(exponent, int), "a finite number has an integer exponent"
-    zeros = len(digits) - len("".join(map(str, digits)).rstrip("0"))
-    return exponent + zeros
+    if exponent >= -FRACTION_DIGITS_MAX:
+        return number
+    kept = len(digits) + exponent + FRACTION_DIGITS_MAX
+    if kept <= 0 or any(digits[kept:]):
+        return None
+    return number.quantize(_LAST_PLACE, context=EXACT)
 
 
 def plain(number: Decimal) -> str:

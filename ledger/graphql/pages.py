@@ -11,6 +11,7 @@ from strawberry import relay
 from ledger.domain.refusals import ArgumentInvalid
 from ledger.graphql.scalars import BigInt
 
+PAGE_DEFAULT: Final = 25
 PAGE_MAX: Final = 100
 EVENTS_PAGE_MAX: Final = 1_000
 CURSOR_LENGTH_MAX: Final = 2_048
@@ -53,13 +54,13 @@ class Page(NamedTuple):
 def page(
     *, first: int | None, after: str | None, last: int | None, before: str | None, limit_max: int = PAGE_MAX
 ) -> Page:
-    """The page that Relay's four arguments ask for; raises `ArgumentInvalid`."""
-    if (first is None) == (last is None):
-        raise ArgumentInvalid(argument="first", why="give either `first` or `last`")
-    name, limit = ("last", last) if first is None else ("first", first)
-    if limit is None or not 0 <= limit <= limit_max:
+    """The page that Relay's four arguments ask for, the first 25 where none does; raises `ArgumentInvalid`."""
+    if first is not None and last is not None:
+        raise ArgumentInvalid(argument="last", why="give either `first` or `last`")
+    name, limit = ("first", PAGE_DEFAULT if first is None else first) if last is None else ("last", last)
+    if not 0 <= limit <= limit_max:
         raise ArgumentInvalid(argument=name, why=f"it must be 0 to {limit_max}")
-    return Page(limit, first is None, _key("after", after), _key("before", before))
+    return Page(limit, last is not None, _key("after", after), _key("before", before))
 
 
 def cursor(key: str) -> str:
@@ -93,11 +94,12 @@ def _key(argument: str, text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        if len(text) > CURSOR_LENGTH_MAX:
-            raise ValueError(text)
-        return base64.urlsafe_b64decode(text.encode()).decode()
+        key = base64.urlsafe_b64decode(text.encode()).decode()
     except (binascii.Error, ValueError):
-        raise ArgumentInvalid(argument=argument, why="it is no cursor of this field") from None
+        key = "\0"
+    if len(text) > CURSOR_LENGTH_MAX or "\0" in key:
+        raise ArgumentInvalid(argument=argument, why="it is no cursor of this field")
+    return key
 
 
 def position_of(argument: str, key: str | None) -> int | None:

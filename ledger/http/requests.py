@@ -64,7 +64,7 @@ class Requests:
             await self._router(scope, receive, send_with_id)
         except ClientDisconnect:
             status = 499  # the code that proxies log for a client that went away; there is nobody to answer
-        except Exception as fault:  # noqa: BLE001 - the process's edge: logged once, shown as a problem
+        except Exception as fault:
             if status:
                 raise
             await _problem(fault, request_id).send(send_with_id)

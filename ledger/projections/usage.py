@@ -9,7 +9,7 @@ from ledger.database import Connection, Pool
 from ledger.domain.aggregation import Cell, Group, quantity
 from ledger.domain.calendar import zone
 from ledger.domain.catalogue import Catalogue
-from ledger.domain.metering import MeterDefinition, decode_definition
+from ledger.domain.metering import MeterDefinition
 from ledger.domain.refusals import (
     AccountUnknown,
     ArgumentInvalid,
@@ -18,23 +18,15 @@ from ledger.domain.refusals import (
     RangeTooLarge,
 )
 from ledger.event_log import EventLog
-from ledger.projections import usage_cells, usage_hours
+from ledger.projections import usage_cells, usage_hours, usage_series
 from ledger.projections.usage_request import Bucket, Request, UsageRow, Window
-from ledger.projections.watermark import Watermark, watermark
+from ledger.projections.watermark import Watermark, cursor, watermark
 
 UniqueCounts = Mapping[tuple[datetime, Group], int]
 """Distinct values by start of window and group."""
 
 DAYS_MAX: Final = 400
 ROWS_MAX: Final = 10_000
-
-SELECT_SERIES = """
-select series, definition from usage_series where meter = $1 and state = 'live'
-"""
-SELECT_BUILDING = """
-select c.position, s.since_position
-from usage_series s, cursors c where s.meter = $1 and s.state = 'building' and c.name = 'usage build'
-"""
 
 
 class UsageAnswer(NamedTuple):
@@ -76,14 +68,14 @@ async def usage(
         raise MeterUnknown(meter=meter)
     async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
         mark = await watermark(connection, "usage")
-        building = await connection.fetchrow(SELECT_BUILDING, meter)
-        progress = _progress(building["position"], mark.position) if building else None
-        row = await connection.fetchrow(SELECT_SERIES, meter)
-        if row is None:
+        is_building = await usage_series.is_building(connection, meter)
+        progress = await _progress(connection, mark) if is_building else None
+        living = await usage_series.living(connection, meter)
+        if living is None:
             return UsageAnswer(mark, [], True, progress)
-        definition = decode_definition(row["definition"])
+        series, definition = living
         request = Request(
-            series=row["series"],
+            series=series,
             account=owner,
             zone=zone(owner.zone),
             meter=meter,
@@ -97,7 +89,7 @@ async def usage(
         )
         _check(request)
         rows = await _rows(connection, log, catalogue, request, mark.position)
-    return UsageAnswer(mark, rows, building is not None, progress)
+    return UsageAnswer(mark, rows, is_building, progress)
 
 
 def _index(meter: str, definition: MeterDefinition, dimension: str) -> int:
@@ -122,8 +114,10 @@ def _check(request: Request) -> None:
         raise ArgumentInvalid(argument="window", why="a unique count that carries over is told by day, not by hour")
 
 
-def _progress(seen: int, head: int) -> Decimal:
-    return Decimal(100 * seen // head if head else 100) / 100
+async def _progress(connection: Connection, mark: Watermark) -> Decimal:
+    """The share of the log that the build has seen, in whole hundredths."""
+    built = await cursor(connection, "usage build")
+    return Decimal(100 * built.position // max(mark.position, 1)) / 100
 
 
 async def _rows(

@@ -27,46 +27,19 @@ from ledger.domain.events import (
     UsageMended,
     decode,
 )
-from ledger.domain.metering import MeterDefinition, decode_definition, encode_definition
+from ledger.domain.metering import MeterDefinition
 from ledger.domain.meters import evolve
 from ledger.domain.usage import UsageEvent
 from ledger.event_log import EventLog
-from ledger.projections import usage_tables
+from ledger.projections import usage_series, usage_tables
 from ledger.projections.catalogue import catch_up
 from ledger.projections.usage_fold import fold_usage
-from ledger.projections.watermark import Cursor, cursor, move
+from ledger.projections.watermark import Cursor, begin_epoch, cursor, lock, move, restart
 
 MAIN: Final = "usage"
 BUILD: Final = "usage build"
 STATE_OF_LANE: Final = {MAIN: "live", BUILD: "building"}
 TOLD_TOPICS: Final = frozenset({"UsageRecorded", "UsageConflicted"})
-
-SELECT_SERIES = """
-select series, meter, definition, since_position from usage_series where state = $1 order by series limit 10000
-"""
-RETIRE_BUILDING = """
-update usage_series set state = 'retired' where state = 'building' returning meter
-"""
-INSERT_BUILDING = """
-insert into usage_series (meter, definition, state, since_position)
-select meter, definition, 'building', $3 from unnest($1::text[], $2::json[]) as s (meter, definition)
-"""
-RESTART_BUILD = """
-update cursors set position = 0, epoch = epoch + 1, recorded_at = null where name = 'usage build'
-"""
-RETIRE_REPLACED = """
-update usage_series old set state = 'retired' from usage_series new
-where old.state = 'live' and new.state = 'building' and old.meter is not distinct from new.meter
-"""
-MAKE_LIVE = """
-update usage_series set state = 'live' where state = 'building'
-"""
-LOCK_MAIN = """
-select position from cursors where name = 'usage' for update
-"""
-NEXT_EPOCH = """
-update cursors set epoch = epoch + 1 where name in ('usage', 'usage build')
-"""
 
 
 @dataclass(slots=True)
@@ -111,8 +84,8 @@ class Lane:
         """The lane as the tables say it stands, with the catalogue of its position."""
         async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
             seen = await cursor(connection, name)
-            rows = await connection.fetch(SELECT_SERIES, STATE_OF_LANE[name])
-        since = max((row["since_position"] for row in rows), default=0) if name == BUILD else 0
+            rows = await usage_series.of_state(connection, STATE_OF_LANE[name])
+        since = max((row.since_position for row in rows), default=0) if name == BUILD else 0
         catalogue = Catalogue()
         await catch_up(catalogue, log, up_to=max(seen.position, since))
         catalogue.position = max(seen.position, since)
@@ -122,9 +95,9 @@ class Lane:
             catalogue.meters.clear()
             catalogue.meters_by_type.clear()
             for row in rows:
-                if row["meter"] is not None:
-                    catalogue.define(row["meter"], decode_definition(row["definition"]))
-        series = {row["meter"]: row["series"] for row in rows}
+                if row.meter is not None and row.definition is not None:
+                    catalogue.define(row.meter, row.definition)
+        series = {row.meter: row.series for row in rows}
         return cls(pool, log, name=name, seen=seen, catalogue=catalogue, decided=decided, series=series)
 
     async def step(self, *, up_to: int, limit: int) -> int:
@@ -206,24 +179,20 @@ class Lane:
 
     async def start_build(self, connection: Connection, meters: set[str], *, since: int) -> None:
         """Begin new series for some meters, and for what no meter can take; a build under way joins this one."""
-        for row in await connection.fetch(RETIRE_BUILDING):
-            if row["meter"] is not None:
-                meters.add(row["meter"])
-        keys: list[str | None] = [None, *sorted(meters)]
-        definitions = [encode_definition(self.decided[key]) if key is not None else None for key in keys]
-        await connection.execute(INSERT_BUILDING, keys, definitions, since)
-        await connection.execute(RESTART_BUILD)
+        meters = meters | await usage_series.abandon_building(connection)
+        definitions = {meter: self.decided[meter] for meter in sorted(meters)}
+        await usage_series.start_building(connection, definitions, since=since)
+        await restart(connection, BUILD)
         self.is_outdated = True
 
     async def finish(self) -> bool:
         """Make the build's series the living ones if it is where the main lane is; raises `CursorMoved`."""
         async with self._pool.acquire() as connection, connection.transaction():
-            if await connection.fetchval(LOCK_MAIN) != self.seen.position:
+            if await lock(connection, MAIN) != self.seen.position:
                 return False
             await move(connection, self.name, self.seen, position=self.seen.position, recorded_at=None)
-            await connection.execute(RETIRE_REPLACED)
-            await connection.execute(MAKE_LIVE)
-            await connection.execute(NEXT_EPOCH)
+            await usage_series.make_live(connection)
+            await begin_epoch(connection, [MAIN, BUILD])
         return True
 
 

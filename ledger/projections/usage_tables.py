@@ -8,6 +8,7 @@ import msgspec
 
 from ledger.database import Connection, Pool
 from ledger.domain.aggregation import Cell
+from ledger.projections import usage_series
 from ledger.projections.usage_fold import Fold
 
 SWEEP_ROWS_MAX: Final = 20_000
@@ -88,20 +89,9 @@ DELETE_HELD_AT = """
 delete from held_usage where series = any($1) and position = any($2)
 """
 SWEEPS = tuple(
-    f"""
-delete from {table} where ctid = any(array(
-    select t.ctid from {table} t join usage_series s using (series) where s.state = 'retired' limit $1
-))
-"""
+    f"delete from {table} where ctid = any(array(select ctid from {table} where series = any($1::bigint[]) limit $2))"
     for table in ("usage_days", "usage_hours", "usage_values", "held_usage")
 )
-DELETE_SWEPT = """
-delete from usage_series s where state = 'retired'
-    and not exists (select from usage_days where series = s.series)
-    and not exists (select from usage_hours where series = s.series)
-    and not exists (select from usage_values where series = s.series)
-    and not exists (select from held_usage where series = s.series)
-"""
 
 
 async def merge(connection: Connection, fold: Fold) -> None:
@@ -132,12 +122,13 @@ async def release(connection: Connection, series: Sequence[int], positions: Sequ
 
 async def sweep(pool: Pool) -> int:
     """Delete a bounded number of rows of retired series and return it; 0 once none is left."""
+    retired = [row.series for row in await usage_series.of_state(pool, "retired")]
     deleted = 0
     for statement in SWEEPS:
-        status = await pool.execute(statement, SWEEP_ROWS_MAX)
+        status = await pool.execute(statement, retired, SWEEP_ROWS_MAX)
         deleted += int(status.rsplit(" ", 1)[1])
     if not deleted:
-        await pool.execute(DELETE_SWEPT)
+        await usage_series.delete(pool, retired)
     return deleted
 
 

@@ -1,8 +1,11 @@
 """Cursors: how far each read model has come, which answer carries that, and how to wait for it."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
+
+import asyncpg
 
 from ledger.database import Connection, Pool
 from ledger.domain.refusals import PositionNotReached
@@ -19,10 +22,21 @@ where name = $1 and position = $2 and epoch = $3
 returning true
 """
 SELECT_WATERMARK = """
-select c.position, c.recorded_at, h.position as head, clock_timestamp() as now,
-    (select e.recorded_at from events e where e.position = c.position + 1) as next_recorded_at
-from cursors c, (select coalesce(max(position), 0) as position from events) h
-where c.name = $1
+select position, recorded_at, recorded_at_after(position) as waiting_since, clock_timestamp() as now
+from cursors where name = $1
+"""
+SELECT_ALL = """
+select name, position, recorded_at, recorded_at_after(position) as waiting_since, clock_timestamp() as now
+from cursors order by name limit 100
+"""
+LOCK = """
+select position from cursors where name = $1 for update
+"""
+RESTART = """
+update cursors set position = 0, epoch = epoch + 1, recorded_at = null where name = $1
+"""
+BEGIN_EPOCH = """
+update cursors set epoch = epoch + 1 where name = any($1::text[])
 """
 SELECT_POSITION = """
 select position from cursors where name = $1
@@ -65,11 +79,36 @@ async def move(connection: Connection, name: str, seen: Cursor, *, position: int
         raise CursorMoved(name)
 
 
+async def lock(connection: Connection, name: str) -> int:
+    """The cursor's position, which nobody moves before the caller's transaction ends."""
+    position: int = await connection.fetchval(LOCK, name)
+    return position
+
+
+async def restart(connection: Connection, name: str) -> None:
+    """Send a follower back to the first event; whoever was moving its cursor fails."""
+    await connection.execute(RESTART, name)
+
+
+async def begin_epoch(connection: Connection, names: Sequence[str]) -> None:
+    """Make followers look again at what they compute: their next move fails."""
+    await connection.execute(BEGIN_EPOCH, names)
+
+
 async def watermark(connection: Connection | Pool, name: str) -> Watermark:
     """The watermark of a read model, in the snapshot of the caller's transaction where it has one."""
     row = await connection.fetchrow(SELECT_WATERMARK, name)
     assert row is not None, "migrations make every cursor"
-    waiting_since = row["next_recorded_at"]
+    return _watermark(row)
+
+
+async def watermarks(connection: Connection | Pool) -> dict[str, Watermark]:
+    """The watermark of every read model by name."""
+    return {row["name"]: _watermark(row) for row in await connection.fetch(SELECT_ALL)}
+
+
+def _watermark(row: asyncpg.Record) -> Watermark:
+    waiting_since = row["waiting_since"]
     lag = 0 if waiting_since is None else int((row["now"] - waiting_since).total_seconds() * 1000)
     return Watermark(row["position"], row["recorded_at"], max(lag, 0))
 

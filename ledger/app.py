@@ -1,0 +1,111 @@
+"""The service's HTTP application, put together from its parts by plain arguments."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Final
+
+import structlog
+import uvicorn
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Scope
+
+from ledger.database import Pool, open_pool
+from ledger.event_log import CONNECTION_LOST, EventLog
+from ledger.graphql.context import Context
+from ledger.graphql.schema import make_schema
+from ledger.graphql.view import GraphQLView
+from ledger.http.access import Access
+from ledger.http.bodies import read_body
+from ledger.http.health import LiveEndpoint, ReadyEndpoint
+from ledger.http.metrics import MetricsEndpoint
+from ledger.http.requests import REQUEST_ID, Requests
+from ledger.http.usage import UsageEndpoint, UsageIntake
+from ledger.projections.catalogue import CatalogueFollower
+from ledger.settings import Environment, Settings
+from ledger.telemetry import Telemetry, open_tracer
+
+POOL_CONNECTIONS: Final = 8
+FOLLOW_RETRY_SECONDS: Final = 0.5
+GRAPHQL_BYTES_MAX: Final = 1024 * 1024
+
+_log = structlog.get_logger("app")
+
+
+def make_app(
+    *, pool: Pool, log: EventLog, follower: CatalogueFollower, telemetry: Telemetry, is_development: bool
+) -> ASGIApp:
+    """The ASGI application on open parts; it owns none of them."""
+    access = Access(follower)
+    intake = UsageIntake(log, follower, telemetry)
+
+    def make_context(scope: Scope) -> Context:
+        key = access.key_of(dict(scope["headers"]))
+        return Context(pool, log, follower, intake.record, key, scope[REQUEST_ID])
+
+    view = GraphQLView(
+        make_schema(is_development=is_development),
+        make_context=make_context,
+        read_body=partial(read_body, bytes_max=GRAPHQL_BYTES_MAX),
+        is_development=is_development,
+    )
+    routes = [
+        Route("/v1/usage", UsageEndpoint(intake, access), methods=["POST"]),
+        Route("/graphql", view, methods=["GET", "POST"]),
+        Route("/health", LiveEndpoint(), methods=["GET"]),
+        Route("/health/ready", ReadyEndpoint(log), methods=["GET"]),
+        Route("/metrics", MetricsEndpoint(telemetry, access, pool), methods=["GET"]),
+    ]
+    router = Router(routes, redirect_slashes=False)
+    return Requests(router, telemetry, routes=frozenset(route.path for route in routes))
+
+
+@asynccontextmanager
+async def open_app(settings: Settings, database_url: str) -> AsyncIterator[ASGIApp]:
+    """The application with its own pool, log and catalogue, open until the context ends."""
+    pool = await open_pool(database_url, application="api", size=POOL_CONNECTIONS)
+    log = await EventLog.open(pool, database_url)
+    follower = CatalogueFollower(log)
+    await follower.refresh()
+    following = asyncio.create_task(_keep_following(follower), name="catalogue follower")
+    try:
+        yield make_app(
+            pool=pool,
+            log=log,
+            follower=follower,
+            telemetry=Telemetry(tracer=open_tracer(settings.traces_endpoint)),
+            is_development=settings.environment is Environment.DEVELOPMENT,
+        )
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await log.close()
+        await pool.close()
+
+
+async def serve(settings: Settings, database_url: str) -> None:
+    """Serve until the process is told to stop; requests under way are finished first."""
+    async with open_app(settings, database_url) as app:
+        config = uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            http="httptools",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=10,
+        )
+        await uvicorn.Server(config).serve()
+
+
+async def _keep_following(follower: CatalogueFollower) -> None:
+    """Follow for ever: a lost connection is tried again, because the follower only reads."""
+    while True:
+        try:
+            await follower.follow()
+        except CONNECTION_LOST as fault:
+            _log.warning("the catalogue lost its database and tries again", fault=repr(fault))
+            await asyncio.sleep(FOLLOW_RETRY_SECONDS)

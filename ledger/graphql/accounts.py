@@ -1,0 +1,154 @@
+"""Accounts, with their usage and their part of the log."""
+
+from datetime import date, datetime
+from typing import Annotated, Self
+
+import strawberry
+
+from ledger.domain import catalogue
+from ledger.domain.refusals import (
+    AccountUnknown,
+    ArgumentInvalid,
+    DimensionUndeclared,
+    Forbidden,
+    MeterUnknown,
+    OutOfScope,
+    PositionNotReached,
+    RangeTooLarge,
+)
+from ledger.graphql.access import Needs
+from ledger.graphql.context import Context, Info
+from ledger.graphql.log import EventConnection, EventRequest, events
+from ledger.graphql.nodes import Node
+from ledger.graphql.pages import EVENTS_PAGE_MAX, CountedConnection, Page, edges_of, page
+from ledger.graphql.refusals import Refuses
+from ledger.graphql.scalars import BigInt, Position
+from ledger.graphql.usage import (
+    ROWS_DEFAULT,
+    UsageFilter,
+    UsageRequest,
+    UsageSeries,
+    UsageWindow,
+    usage_series,
+)
+from ledger.graphql.watermarks import Watermark
+from ledger.projections.accounts import AccountRow, accounts
+
+SEARCH_LENGTH_MAX = 256
+
+
+@strawberry.type(description="A customer's account.")
+class Account(Node):
+    """Its days begin in its zone. `opened_at` is null in the moment before the read model has it."""
+
+    key: str
+    name: str
+    zone: str
+    aliases: list[str]
+    opened_at: datetime | None
+
+    def node_key(self) -> str:
+        """Its key."""
+        return self.key
+
+    @strawberry.field(
+        description="Quantities in one meter from one local day up to another, exclusive.",
+        extensions=[
+            Needs("read_usage"),
+            Refuses(
+                *(MeterUnknown, DimensionUndeclared, RangeTooLarge, ArgumentInvalid, PositionNotReached),
+                *(AccountUnknown, OutOfScope, Forbidden),
+            ),
+        ],
+    )
+    async def usage(
+        self,
+        info: Info,
+        meter: str,
+        from_: Annotated[date, strawberry.argument(name="from")],
+        to: date,
+        window: UsageWindow = UsageWindow.DAY,
+        group_by: list[str] | None = None,
+        where: list[UsageFilter] | None = None,
+        limit: int = ROWS_DEFAULT,
+        at_least_position: Position | None = None,
+    ) -> UsageSeries:
+        """At most 400 days and 10,000 rows."""
+        request = UsageRequest(
+            self.key, meter, from_, to, window, group_by or (), where or (), limit, at_least_position
+        )
+        return await usage_series(info.context, request)
+
+    @strawberry.field(description="The account's part of the log.", extensions=[Needs("read_log")])
+    async def events(
+        self,
+        info: Info,
+        topics: list[str] | None = None,
+        recorded_from: datetime | None = None,
+        recorded_to: datetime | None = None,
+        after_position: Position | None = None,
+        before_position: Position | None = None,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+    ) -> EventConnection:
+        """In order of position, told under the account's key or any of its aliases."""
+        request = EventRequest([self.key], topics, recorded_from, recorded_to, after_position, before_position)
+        wanted = page(first=first, after=after, last=last, before=before, limit_max=EVENTS_PAGE_MAX)
+        return await events(info.context, wanted, request)
+
+    @classmethod
+    def of(cls, account: AccountRow | catalogue.Account) -> Self:
+        """The account as the read model or the catalogue has it."""
+        return cls(
+            key=account.key,
+            name=account.name,
+            zone=account.zone,
+            aliases=list(account.aliases),
+            opened_at=account.opened_at if isinstance(account, AccountRow) else None,
+        )
+
+
+@strawberry.type
+class AccountConnection(CountedConnection[Account]):
+    """Accounts in order of key."""
+
+    watermark: Watermark
+
+
+async def find_account(context: Context, name: str) -> Account | None:
+    """The account with a key or alias; raises `OutOfScope`."""
+    try:
+        known = context.account(name)
+    except AccountUnknown:
+        return None
+    everything = Page(1, is_backwards=False, after=None, before=None)
+    _, rows, _ = await _read(context, everything, search=None, only=known.key)
+    found = Account.of(known)
+    found.opened_at = rows[0].opened_at if rows else None
+    return found
+
+
+async def account_page(context: Context, page: Page, search: str | None) -> AccountConnection:
+    """A page of the accounts that the key may see, those that match a search where there is one."""
+    if search is not None and (len(search) > SEARCH_LENGTH_MAX or "\0" in search):
+        raise ArgumentInvalid(argument="search", why=f"it is at most {SEARCH_LENGTH_MAX} characters, none of them NUL")
+    mark, rows, total = await _read(context, page, search=search, only=context.key.account)
+    edges, edge_info = edges_of(page, [Account.of(row) for row in rows], lambda one: one.key)
+    return AccountConnection(edges=edges, page_info=edge_info, total_count=BigInt(total), watermark=mark)
+
+
+async def _read(
+    context: Context, page: Page, *, search: str | None, only: str | None
+) -> tuple[Watermark, list[AccountRow], int]:
+    mark, rows, total = await accounts(
+        context.pool,
+        search=search,
+        after=page.after,
+        before=page.before,
+        limit=page.limit + 1,
+        is_backwards=page.is_backwards,
+        only=only,
+    )
+    return Watermark.of(mark), rows, total

@@ -1,0 +1,224 @@
+"""The mutations: each carries out one command and answers the position of its effect, or a refusal."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+import strawberry
+
+from ledger.commands.accounts import change_account
+from ledger.commands.held import dismiss_usage, mend_usage
+from ledger.commands.meters import change_meter
+from ledger.domain.accounts import (
+    AccountCommand,
+    AliasAccount,
+    ChangeAccountZone,
+    OpenAccount,
+    RemoveAccountAlias,
+    RenameAccount,
+)
+from ledger.domain.mending import DismissUsage
+from ledger.domain.meters import ChangeMeter, DefineMeter, MeterCommand, RetireMeter
+from ledger.domain.refusals import (
+    AccountUnknown,
+    AliasUnknown,
+    MeterExists,
+    MeterInvalid,
+    MeterRetiredAlready,
+    MeterUnknown,
+    NameInvalid,
+    NameTaken,
+    ReasonInvalid,
+    UsageNotHeld,
+    UsageSettledAlready,
+    UsageUnknown,
+    UsageUnreadable,
+    ZoneUnknown,
+)
+from ledger.graphql.access import Needs
+from ledger.graphql.accounts import Account
+from ledger.graphql.context import Info
+from ledger.graphql.held import UsageCorrection, bounded, require_own
+from ledger.graphql.meters import Meter, MeterDefinitionInput
+from ledger.graphql.recording import UsageEventInput, UsageReceipt, record
+from ledger.graphql.refusals import COMMON, Refuses
+from ledger.graphql.scalars import Position
+
+MENDING: Final = (UsageUnknown, UsageNotHeld, UsageSettledAlready, ReasonInvalid)
+"""What mending and dismissing may be refused for."""
+
+
+@strawberry.type(description="An account as it is after a decision.")
+class AccountDecision:
+    """`position` is of the decision, or of the last one where this changed nothing."""
+
+    position: Position
+    account: Account
+
+
+@strawberry.type(description="A meter as it is after a decision.")
+class MeterDecision:
+    """`position` is of the decision, or of the last one where this changed nothing."""
+
+    position: Position
+    meter: Meter
+
+
+@strawberry.type(description="A decision on held usage.")
+class HeldUsageDecision:
+    """`position` is of the decision."""
+
+    position: Position
+
+
+@strawberry.type(description="Everything that can be changed.")
+class Mutation:
+    """Each field declares the right that it needs and the refusals that it may answer."""
+
+    @strawberry.mutation(
+        description="Tell usage: at most 1,000 events, each with its own fate. Give them as a variable.",
+        extensions=[Needs("record_usage"), Refuses(*COMMON)],
+    )
+    async def record_usage(self, info: Info, events: list[UsageEventInput]) -> UsageReceipt:
+        """Durable when it answers."""
+        return await record(info.context, events)
+
+    @strawberry.mutation(
+        description="Open an account under a key of your choice.",
+        extensions=[
+            Needs("write_accounts", account="account"),
+            Refuses(NameTaken, NameInvalid, ZoneUnknown, *COMMON),
+        ],
+    )
+    async def open_account(self, info: Info, account: str, name: str, zone: str) -> AccountDecision:
+        """Usage told under the key counts for it from now on, past usage too."""
+        return await _decide_account(info, OpenAccount(account, name, zone))
+
+    @strawberry.mutation(
+        description="Show an account under another name.",
+        extensions=[
+            Needs("write_accounts", account="account"),
+            Refuses(AccountUnknown, NameInvalid, *COMMON),
+        ],
+    )
+    async def rename_account(self, info: Info, account: str, name: str) -> AccountDecision:
+        """The key stays."""
+        return await _decide_account(info, RenameAccount(account, name))
+
+    @strawberry.mutation(
+        description="Begin an account's days in another time zone, past ones too.",
+        extensions=[
+            Needs("write_accounts", account="account"),
+            Refuses(AccountUnknown, ZoneUnknown, *COMMON),
+        ],
+    )
+    async def change_account_zone(self, info: Info, account: str, zone: str) -> AccountDecision:
+        """The account's usage is computed anew."""
+        return await _decide_account(info, ChangeAccountZone(account, zone))
+
+    @strawberry.mutation(
+        description="Take usage told under an alias for an account's, past usage too.",
+        extensions=[
+            Needs("write_accounts", is_global=True),
+            Refuses(AccountUnknown, NameTaken, NameInvalid, *COMMON),
+        ],
+    )
+    async def alias_account(self, info: Info, account: str, alias: str) -> AccountDecision:
+        """Not for bound keys: what was told under the alias may be anybody's."""
+        return await _decide_account(info, AliasAccount(account, alias))
+
+    @strawberry.mutation(
+        description="Take usage told under an alias for an account's no more.",
+        extensions=[
+            Needs("write_accounts", account="account"),
+            Refuses(AccountUnknown, AliasUnknown, *COMMON),
+        ],
+    )
+    async def remove_account_alias(self, info: Info, account: str, alias: str) -> AccountDecision:
+        """That usage is held from now on."""
+        return await _decide_account(info, RemoveAccountAlias(account, alias))
+
+    @strawberry.mutation(
+        description="Count usage by a new meter, past usage too.",
+        extensions=[
+            Needs("write_meters", is_global=True),
+            Refuses(MeterExists, MeterInvalid, NameInvalid, *COMMON),
+        ],
+    )
+    async def define_meter(self, info: Info, meter: str, definition: MeterDefinitionInput) -> MeterDecision:
+        """Its usage is computed from the whole log."""
+        return await _decide_meter(info, DefineMeter(meter, definition.definition()))
+
+    @strawberry.mutation(
+        description="Count usage by another definition under the same key, past usage too.",
+        extensions=[
+            Needs("write_meters", is_global=True),
+            Refuses(MeterUnknown, MeterRetiredAlready, MeterInvalid, NameInvalid, *COMMON),
+        ],
+    )
+    async def change_meter(self, info: Info, meter: str, definition: MeterDefinitionInput) -> MeterDecision:
+        """The old definition's usage is shown until the new one's is computed."""
+        return await _decide_meter(info, ChangeMeter(meter, definition.definition()))
+
+    @strawberry.mutation(
+        description="Count no usage that occurs at or after a moment, now where none is given.",
+        extensions=[
+            Needs("write_meters", is_global=True),
+            Refuses(MeterUnknown, MeterRetiredAlready, NameInvalid, *COMMON),
+        ],
+    )
+    async def retire_meter(self, info: Info, meter: str, retired_at: datetime | None = None) -> MeterDecision:
+        """What it counted before stays."""
+        return await _decide_meter(info, RetireMeter(meter, retired_at or datetime.now(UTC)))
+
+    @strawberry.mutation(
+        description="Put right a held event; it then counts with its original time unless that is corrected too.",
+        extensions=[
+            Needs("mend_usage"),
+            Refuses(*MENDING, NameInvalid, UsageUnreadable, *COMMON),
+        ],
+    )
+    async def mend_held_usage(
+        self, info: Info, position: Position, correction: UsageCorrection, reason: str, note: str = ""
+    ) -> HeldUsageDecision:
+        """What was told first stays in the log."""
+        context = info.context
+        command = correction.command(position, reason, note)
+        await require_own(context, position, subject=command.subject)
+        await context.follower.refresh()
+        decided = await mend_usage(
+            context.log, context.catalogue, command, now=datetime.now(UTC), metadata=context.metadata
+        )
+        return HeldUsageDecision(position=Position(decided))
+
+    @strawberry.mutation(
+        description="Decide that a held event shall never count.",
+        extensions=[Needs("mend_usage"), Refuses(*MENDING, *COMMON)],
+    )
+    async def dismiss_held_usage(
+        self, info: Info, position: Position, reason: str, note: str = ""
+    ) -> HeldUsageDecision:
+        """What was told stays in the log."""
+        context = info.context
+        command = DismissUsage(position, reason, bounded(note))
+        await require_own(context, position, subject=None)
+        await context.follower.refresh()
+        decided = await dismiss_usage(
+            context.log, context.catalogue, command, now=datetime.now(UTC), metadata=context.metadata
+        )
+        return HeldUsageDecision(position=Position(decided))
+
+
+async def _decide_account(info: Info, command: AccountCommand) -> AccountDecision:
+    context = info.context
+    position = await change_account(context.log, command, now=datetime.now(UTC), metadata=context.metadata)
+    await context.follower.refresh()
+    return AccountDecision(position=Position(position), account=Account.of(context.catalogue.accounts[command.account]))
+
+
+async def _decide_meter(info: Info, command: MeterCommand) -> MeterDecision:
+    context = info.context
+    position = await change_meter(context.log, command, now=datetime.now(UTC), metadata=context.metadata)
+    await context.follower.refresh()
+    return MeterDecision(
+        position=Position(position), meter=Meter.of(command.meter, context.catalogue.meters[command.meter])
+    )

@@ -1,0 +1,138 @@
+"""The queries: where every read begins."""
+
+from datetime import datetime
+
+import strawberry
+
+from ledger.domain.access import may
+from ledger.graphql import held, log, meters, watermarks
+from ledger.graphql.access import Needs
+from ledger.graphql.accounts import Account, AccountConnection, account_page, find_account
+from ledger.graphql.context import Context, Info
+from ledger.graphql.held import HeldRequest, HeldUsageConnection
+from ledger.graphql.log import EventConnection, EventRequest
+from ledger.graphql.meters import Meter, MeterConnection
+from ledger.graphql.nodes import Node, kind_and_key
+from ledger.graphql.pages import EVENTS_PAGE_MAX, page, position_of
+from ledger.graphql.scalars import Position
+from ledger.graphql.watermarks import Projection
+
+
+@strawberry.type(description="The API key that asks.")
+class Viewer:
+    """`account` is the one that the key is bound to, null for a key that sees all."""
+
+    key_id: str
+    name: str
+    roles: list[str]
+    account: Account | None
+
+
+@strawberry.type(description="Everything that can be read.")
+class Query:
+    """Each field declares the right that it needs."""
+
+    @strawberry.field(description="The API key that asks.", extensions=[Needs(None)])
+    async def viewer(self, info: Info) -> Viewer:
+        """Any key may know itself."""
+        key = info.context.key
+        account = None if key.account is None else await find_account(info.context, key.account)
+        return Viewer(key_id=key.key_id, name=key.name, roles=list(key.roles), account=account)
+
+    @strawberry.field(description="The object with a global id.", extensions=[Needs(None)])
+    async def node(self, info: Info, id: strawberry.ID) -> Node | None:  # noqa: A002 - the Relay specification's name
+        """Null for what is not there and for what the key may not see."""
+        found = kind_and_key(id)
+        return None if found is None else await _node(info.context, *found)
+
+    @strawberry.field(description="The account with a key or alias.", extensions=[Needs("read_usage")])
+    async def account(self, info: Info, key: str) -> Account | None:
+        """Null where there is none; refused where the API key is bound to another."""
+        return await find_account(info.context, key)
+
+    @strawberry.field(
+        description="Accounts in order of key; `search` is looked for in keys, names and aliases.",
+        extensions=[Needs("read_usage")],
+    )
+    async def accounts(
+        self,
+        info: Info,
+        search: str | None = None,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+    ) -> AccountConnection:
+        """At most 100 a page. A bound key sees its own."""
+        return await account_page(info.context, page(first=first, after=after, last=last, before=before), search)
+
+    @strawberry.field(description="The meter with a key.", extensions=[Needs("read_usage")])
+    def meter(self, info: Info, key: str) -> Meter | None:
+        """Null where there is none."""
+        return meters.meter(info.context, key)
+
+    @strawberry.field(description="Meters in order of key.", extensions=[Needs("read_usage")])
+    def meters(
+        self,
+        info: Info,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+    ) -> MeterConnection:
+        """At most 100 a page."""
+        return meters.meters(info.context, page(first=first, after=after, last=last, before=before))
+
+    @strawberry.field(description="Usage that does not count (yet), and why.", extensions=[Needs("read_usage")])
+    async def held_usage(
+        self,
+        info: Info,
+        account: str | None = None,
+        code: str | None = None,
+        first: int | None = None,
+        after: str | None = None,
+    ) -> HeldUsageConnection:
+        """At most 100 a page. A bound key sees what was told under its account's names."""
+        wanted = page(first=first, after=after, last=None, before=None)
+        return await held.held_usage(info.context, wanted, HeldRequest(account, code))
+
+    @strawberry.field(description="The log.", extensions=[Needs("read_log")])
+    async def events(
+        self,
+        info: Info,
+        accounts: list[str] | None = None,
+        topics: list[str] | None = None,
+        recorded_from: datetime | None = None,
+        recorded_to: datetime | None = None,
+        after_position: Position | None = None,
+        before_position: Position | None = None,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+    ) -> EventConnection:
+        """At most 1,000 a page. A bound key sees what belongs to its account."""
+        request = EventRequest(accounts, topics, recorded_from, recorded_to, after_position, before_position)
+        wanted = page(first=first, after=after, last=last, before=before, limit_max=EVENTS_PAGE_MAX)
+        return await log.events(info.context, wanted, request)
+
+    @strawberry.field(description="How far every read model has come.", extensions=[Needs("read_usage")])
+    async def projections(self, info: Info) -> list[Projection]:
+        """By name."""
+        return await watermarks.projections(info.context)
+
+
+async def _node(context: Context, kind: str, key: str) -> Node | None:
+    """The object of a kind, checked as its own field would be."""
+    match kind:
+        case "Account" if may(context.key, "read_usage"):
+            if context.key.account not in (None, key) or key not in context.catalogue.accounts:
+                return None
+            return await find_account(context, key)
+        case "Meter" if may(context.key, "read_usage"):
+            return meters.meter(context, key)
+        case "Event" if may(context.key, "read_log"):
+            position = position_of("id", key)
+            return None if position is None else await log.event(context, position)
+        case _:
+            return None
