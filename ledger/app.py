@@ -55,7 +55,7 @@ def make_app(
         Route("/graphql", view, methods=["GET", "POST"]),
         Route("/health", LiveEndpoint(), methods=["GET"]),
         Route("/health/ready", ReadyEndpoint(log), methods=["GET"]),
-        Route("/metrics", MetricsEndpoint(telemetry, access, pool), methods=["GET"]),
+        Route("/metrics", MetricsEndpoint(telemetry, access, pool, log), methods=["GET"]),
     ]
     router = Router(routes, redirect_slashes=False)
     return Requests(router, telemetry, routes=frozenset(route.path for route in routes))

@@ -27,6 +27,8 @@ CONNECTION_LOST: Final = (
     ConnectionError,
     OSError,
 )
+UNAVAILABLE: Final = (*CONNECTION_LOST, asyncpg.LockNotAvailableError, asyncpg.InsufficientResourcesError)
+"""What passes by itself: those who wait are asked to repeat."""
 RECONNECT_PAUSE_SECONDS: Final = 0.2
 FLUSH_EVENTS_MAX: Final = 20_000
 WAITING_EVENTS_MAX: Final = 200_000
@@ -110,6 +112,8 @@ class EventLog:
         self._database_url = database_url
         self._waiting: list[Append] = []
         self._waiting_events = 0
+        self._flushing: list[Append] = []
+        self._is_closing = False
         self._work = asyncio.Event()
         self._is_probing = False
         self.appended = asyncio.Event()
@@ -123,8 +127,9 @@ class EventLog:
 
     async def close(self) -> None:
         """Write what waits, then stop."""
-        while self._waiting and not self._task.done():
-            await asyncio.wait([asyncio.ensure_future(append.done) for append in self._waiting])
+        self._is_closing = True
+        while unwritten := [append.done for append in (*self._flushing, *self._waiting) if not append.done.done()]:
+            await asyncio.wait(unwritten)
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         await self._writer.close()
@@ -152,6 +157,8 @@ class EventLog:
         if not events:
             return Appended(())
         self.require_room()
+        if self._is_closing:
+            raise LedgerUnavailable(why="it is shutting down")
         append = Append(events, conflict, asyncio.get_running_loop().create_future())
         self._waiting.append(append)
         self._waiting_events += len(events)
@@ -161,17 +168,26 @@ class EventLog:
     async def _write_forever(self) -> None:
         while True:
             await self._work.wait()
-            appends = self._take()
-            try:
-                await self._flush(appends)
-            except CONNECTION_LOST as fault:
-                _fail(appends, LedgerUnavailable(why=type(fault).__name__))
-                await asyncio.sleep(RECONNECT_PAUSE_SECONDS)
-            except Exception as fault:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+            self._flushing = self._take()
+            await self._answer(self._flushing)
+
+    async def _answer(self, appends: list[Append]) -> None:
+        """Flush the appends; whatever goes wrong, those who wait hear of it, and the next flush begins afresh."""
+        try:
+            await self._flush(appends)
+        except UNAVAILABLE as fault:
+            self._writer.terminate()
+            _fail(appends, LedgerUnavailable(why=type(fault).__name__))
+            await asyncio.sleep(RECONNECT_PAUSE_SECONDS)
+        except Exception as fault:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+            self._writer.terminate()
+            if len(appends) == 1:
                 _fail(appends, fault)
-                self._writer.terminate()
-            finally:
-                self.appended.set()
+            # One of them cannot be written: alone, each gets an answer of its own.
+            for append in appends if len(appends) > 1 else ():
+                await self._answer([append])
+        finally:
+            self.appended.set()
 
     def _take(self) -> list[Append]:
         """The appends of the next transaction, in order of arrival."""
@@ -271,14 +287,23 @@ class EventLog:
         return await self._pool.fetch(SELECT_DECISIONS_SINCE, position, limit)
 
     async def usage_of(
-        self, names: Sequence[str], *, after: int, up_to: int, limit: int = PAGE_EVENTS_MAX
+        self,
+        names: Sequence[str],
+        *,
+        after: int,
+        up_to: int,
+        limit: int = PAGE_EVENTS_MAX,
+        connection: Connection | None = None,
     ) -> list[asyncpg.Record]:
-        """As `since`, but only usage events told under one of the names, up to a position."""
-        return await self._pool.fetch(SELECT_OF_NAMES, names, after, up_to, limit)
+        """As `since`, but only usage events told under one of the names, up to a position.
 
-    async def at(self, positions: Sequence[int]) -> list[asyncpg.Record]:
-        """As `since`, but the events at some positions."""
-        return await self._pool.fetch(SELECT_AT, positions)
+        Whoever holds a connection gives it: to wait for a second one of the same pool may be to wait for ever.
+        """
+        return await (connection or self._pool).fetch(SELECT_OF_NAMES, names, after, up_to, limit)
+
+    async def at(self, positions: Sequence[int], *, connection: Connection | None = None) -> list[asyncpg.Record]:
+        """As `since`, but the events at some positions; `connection` as for `usage_of`."""
+        return await (connection or self._pool).fetch(SELECT_AT, positions)
 
     async def page(
         self,

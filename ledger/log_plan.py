@@ -107,6 +107,8 @@ def plan_one(plan: Plan, append: Append) -> Appended | VersionTaken:
 
 
 def _plan_decision(plan: Plan, events: Sequence[NewEvent]) -> Appended | VersionTaken:
+    if len({event.key for event in events}) < len(events):
+        return VersionTaken()
     taken = [plan.taken.get(event.key) for event in events]
     if all(one is None for one in taken):
         return Appended([plan.add(event) for event in events])

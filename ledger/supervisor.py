@@ -44,22 +44,22 @@ class Supervisor:
         self._logs = logs
         self._report = report
         self._living: dict[str, asyncio.subprocess.Process] = {}
-        self._is_stopping = False
         self._died: dict[str, list[float]] = {program.name: [] for program in programs}
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:
         """All programs run inside; the task ends only by raising `GaveUp`."""
         self._logs.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for program in self._programs:
-            await self._start(program)
-        watch = asyncio.create_task(self._watch(), name="supervisor")
+        watch: asyncio.Task[None] | None = None
         try:
+            for program in self._programs:
+                await self._start(program)
+            watch = asyncio.create_task(self._watch(), name="supervisor")
             yield watch
         finally:
-            self._is_stopping = True
-            watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
+            if watch is not None:
+                watch.cancel()
+                await asyncio.gather(watch, return_exceptions=True)
             for program in reversed(self._programs):
                 await self._stop(program.name)
 
@@ -83,8 +83,6 @@ class Supervisor:
         while True:
             process = self._living[program.name]
             status = await process.wait()
-            if self._is_stopping:
-                return
             self._require_patience(program.name, status)
             await asyncio.sleep(RESTART_PAUSE_SECONDS)
             await self._start(program)

@@ -29,7 +29,7 @@ class Cell:
 
     `moment` is the sum of value x microseconds from the epoch, from which time-weighted sums of any period follow.
     `latest` is the value of the latest event; of two at the same time, of the one with the higher position. All but
-    the sums are None as long as nothing was added.
+    the sums are None as long as nothing was added. Without `keeps_moment` it stays 0.
     """
 
     count: int = 0
@@ -42,12 +42,14 @@ class Cell:
     latest_position: int | None = None
     first_position: int | None = None
     last_position: int | None = None
+    keeps_moment: bool = True
 
     def add(self, value: Decimal, at: datetime, position: int) -> None:
         """Take in one event."""
         self.count += 1
         self.total = EXACT.add(self.total, value)
-        self.moment = EXACT.fma(value, microseconds(at), self.moment)
+        if self.keeps_moment:
+            self.moment = EXACT.fma(value, microseconds(at), self.moment)
         if self.minimum is None or value < self.minimum:
             self.minimum = value
         if self.maximum is None or value > self.maximum:

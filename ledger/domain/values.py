@@ -23,7 +23,7 @@ DIVISION: Final = Context(prec=60, traps=[InvalidOperation, Overflow])
 
 ZERO: Final = Decimal(0)
 _SMALL: Final = Decimal(10) ** 15
-_LAST_PLACE: Final = Decimal(1).scaleb(-FRACTION_DIGITS_MAX)
+_WIDE: Final = Context(prec=INTEGER_DIGITS_MAX + FRACTION_DIGITS_MAX, traps=[InvalidOperation, Inexact])
 _NUMERIC_TEXT: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,6})?", re.ASCII)
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -62,7 +62,7 @@ def exact_number(literal: str) -> Decimal:
 def quantity_of(number: Decimal) -> Decimal | None:
     """The finite number as the ledger adds it up, None where it is out of range or too precise.
 
-    Looks at exponents first, so that 1E+999999 costs nothing to refuse; zeros after the 18th decimal are cut.
+    Looks at exponents first, so that 1E+999999 costs nothing to refuse. Equal numbers come back alike: 1.50 as 1.5.
     """
     if -_SMALL < number < _SMALL and number == (whole := number.to_integral_value()):
         return whole or ZERO
@@ -70,12 +70,10 @@ def quantity_of(number: Decimal) -> Decimal | None:
         return None
     _, digits, exponent = number.as_tuple()
     assert isinstance(exponent, int), "a finite number has an integer exponent"
-    if exponent >= -FRACTION_DIGITS_MAX:
-        return number
     kept = len(digits) + exponent + FRACTION_DIGITS_MAX
-    if kept <= 0 or any(digits[kept:]):
+    if exponent < -FRACTION_DIGITS_MAX and (kept <= 0 or any(digits[kept:])):
         return None
-    return number.quantize(_LAST_PLACE, context=EXACT)
+    return number.normalize(_WIDE)
 
 
 def plain(number: Decimal) -> str:

@@ -18,10 +18,10 @@ from ledger.domain.refusals import (
 )
 from ledger.graphql.access import Needs
 from ledger.graphql.context import Context, Info
+from ledger.graphql.fields import field
 from ledger.graphql.log import EventConnection, EventRequest, events
 from ledger.graphql.nodes import Node
 from ledger.graphql.pages import EVENTS_PAGE_MAX, CountedConnection, Page, edges_of, page
-from ledger.graphql.refusals import Refuses
 from ledger.graphql.scalars import BigInt, Position
 from ledger.graphql.usage import (
     ROWS_DEFAULT,
@@ -51,15 +51,13 @@ class Account(Node):
         """Its key."""
         return self.key
 
-    @strawberry.field(
-        description="Quantities in one meter from one local day up to another, exclusive.",
-        extensions=[
-            Needs("read_usage"),
-            Refuses(
-                *(MeterUnknown, DimensionUndeclared, RangeTooLarge, ArgumentInvalid, PositionNotReached),
-                *(AccountUnknown, OutOfScope, Forbidden),
-            ),
-        ],
+    @field(
+        "Quantities in one meter from one local day up to another, exclusive.",
+        needs=Needs("read_usage"),
+        refuses=(
+            *(MeterUnknown, DimensionUndeclared, RangeTooLarge, ArgumentInvalid, PositionNotReached),
+            *(AccountUnknown, OutOfScope, Forbidden),
+        ),
     )
     async def usage(
         self,
@@ -79,7 +77,7 @@ class Account(Node):
         )
         return await usage_series(info.context, request)
 
-    @strawberry.field(description="The account's part of the log.", extensions=[Needs("read_log")])
+    @field("The account's part of the log.", needs=Needs("read_log"))
     async def events(
         self,
         info: Info,

@@ -1,8 +1,6 @@
 """Held usage: events in the log that do not count (yet), and why."""
 
-from collections.abc import Sequence
 from datetime import datetime
-from itertools import groupby
 from typing import Final, NamedTuple, Self
 
 import strawberry
@@ -17,27 +15,21 @@ from ledger.graphql.watermarks import Watermark
 from ledger.projections.held import HeldRow, held
 
 NOTE_LENGTH_MAX: Final = 2_000
-REASONS_MARGIN: Final = 200
-"""Rows read beyond a page's number of events, because an event is a row for each meter that cannot take it."""
 
 
-@strawberry.type(description="Why an event does not count: in one meter, or (meter null) at all.")
-class HeldReason:
-    """`code` is permanent, e.g. account_unknown."""
-
-    code: str
-    message: str
-    meter: str | None
-
-
-@strawberry.type(description="A usage event that does not count, at least in one meter.")
+@strawberry.type(description="A usage event that does not count, at least not in some meters.")
 class HeldUsage:
-    """It counts from its own time on as soon as nothing holds it, or once a person mends it."""
+    """It counts from its own time on as soon as nothing holds it, or once a person mends it.
+
+    `code` is permanent, e.g. account_unknown; `meters` are those that cannot take it, empty where none of all can.
+    """
 
     position: Position
-    reasons: list[HeldReason]
+    code: str
+    message: str
+    meters: list[str]
     subject: str
-    account: str | None
+    account_key: str | None
     event_type: str
     source: str
     event_id: str
@@ -45,25 +37,16 @@ class HeldUsage:
     recorded_at: datetime
 
     @classmethod
-    def of(cls, rows: Sequence[HeldRow]) -> Self:
-        """The rows of one event."""
-        event = rows[0]
-        return cls(
-            position=Position(event.position),
-            reasons=[HeldReason(code=row.code, message=row.message, meter=row.meter) for row in rows],
-            subject=event.subject,
-            account=event.account,
-            event_type=event.event_type,
-            source=event.source,
-            event_id=event.event_id,
-            occurred_at=event.occurred_at,
-            recorded_at=event.recorded_at,
-        )
+    def of(cls, row: HeldRow) -> Self:
+        """The event as the read model has it."""
+        facts = row._asdict()
+        account_key = facts.pop("account")
+        return cls(**{**facts, "meters": list(row.meters)}, account_key=account_key)
 
 
 @strawberry.type
 class HeldUsageConnection(CountedConnection[HeldUsage]):
-    """Held events in order of position; `total_count` counts an event once for each of its reasons."""
+    """Held events in order of position."""
 
     watermark: Watermark
 
@@ -105,14 +88,11 @@ async def held_usage(context: Context, page: Page, request: HeldRequest) -> Held
     if request.code is not None and "\0" in request.code:
         raise ArgumentInvalid(argument="code", why="it has a NUL character")
     names = context.names(None if request.account is None else [request.account])
-    limit = page.limit + 1 + REASONS_MARGIN
     after = position_of("after", page.after) or 0
-    mark, rows, total = await held(context.pool, after=after, limit=limit, account_names=names, code=request.code)
-    found = [list(group) for _, group in groupby(rows, key=lambda row: row.position)]
-    if len(rows) == limit and len(found) > 1:
-        found.pop()  # the rest of its reasons may lie beyond what was read
-    edges, edge_info = edges_of(page, [HeldUsage.of(group) for group in found], lambda one: str(one.position))
-    edge_info.has_next_page |= len(rows) == limit
+    mark, rows, total = await held(
+        context.pool, after=after, limit=page.limit + 1, account_names=names, code=request.code
+    )
+    edges, edge_info = edges_of(page, [HeldUsage.of(row) for row in rows], lambda one: str(one.position))
     return HeldUsageConnection(
         edges=edges, page_info=edge_info, total_count=BigInt(total), watermark=Watermark.of(mark)
     )

@@ -43,12 +43,12 @@ class Measure(NamedTuple):
 class Limits(SchemaExtension):
     """Refuses an operation that asks for too much before anything of it is resolved."""
 
-    def on_operation(self) -> Iterator[None]:  # type: ignore[override]
+    def on_operation(self) -> Iterator[None]:
         """Bound the parser."""
         self.execution_context.parse_options["max_tokens"] = TOKENS_MAX
         yield
 
-    def on_validate(self) -> Iterator[None]:  # type: ignore[override]
+    def on_validate(self) -> Iterator[None]:
         """Measure what has been found valid, so that no fragment can be cyclic."""
         yield
         context = self.execution_context
@@ -128,7 +128,9 @@ class Ruler:
         sizes = SIZES & definition.args.keys()
         if not sizes:
             return 1
-        given = {argument.name.value: argument.value for argument in field.arguments if argument.name.value in sizes}
+        given = {
+            argument.name.value: argument.value for argument in field.arguments or () if argument.name.value in sizes
+        }
         asked = [self._number(value, defaults) for value in given.values()]
         known = [size for size in asked if size is not None]
         if known:
@@ -151,6 +153,6 @@ def _defaults(operation: OperationDefinitionNode) -> dict[str, int]:
     """The whole numbers that the operation's variables have where none are given."""
     return {
         one.variable.name.value: int(one.default_value.value[:10])
-        for one in operation.variable_definitions
+        for one in operation.variable_definitions or ()
         if isinstance(one.default_value, IntValueNode)
     }

@@ -24,13 +24,13 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 @strawberry.type(description="One event of the log. It never changes.")
 class Event(Node):
-    """`account` is a decision's account key, or the subject of usage as its source told it."""
+    """`account_name` is a decision's account key, or the subject of usage as its source told it."""
 
     position: Position
     stream_id: strawberry.ID
     stream_version: int
     topic: str
-    account: str | None
+    account_name: str | None
     occurred_at: datetime
     recorded_at: datetime
     state: JSON = strawberry.field(description="What happened, as it was written.")
@@ -48,7 +48,7 @@ class Event(Node):
             stream_id=strawberry.ID(str(row["originator_id"])),
             stream_version=row["originator_version"],
             topic=row["topic"],
-            account=row["account"],
+            account_name=row["account"],
             occurred_at=row["occurred_at"],
             recorded_at=row["recorded_at"],
             state=JSON(msgspec.Raw(row["state"].encode())),

@@ -37,10 +37,11 @@ from ledger.domain.refusals import (
 from ledger.graphql.access import Needs
 from ledger.graphql.accounts import Account
 from ledger.graphql.context import Info
+from ledger.graphql.fields import field
 from ledger.graphql.held import UsageCorrection, bounded, require_own
 from ledger.graphql.meters import Meter, MeterDefinitionInput
 from ledger.graphql.recording import UsageEventInput, UsageReceipt, record
-from ledger.graphql.refusals import COMMON, Refuses
+from ledger.graphql.refusals import COMMON
 from ledger.graphql.scalars import Position
 
 MENDING: Final = (UsageUnknown, UsageNotHeld, UsageSettledAlready, ReasonInvalid)
@@ -74,108 +75,134 @@ class HeldUsageDecision:
 class Mutation:
     """Each field declares the right that it needs and the refusals that it may answer."""
 
-    @strawberry.mutation(
-        description="Tell usage: at most 1,000 events, each with its own fate. Give them as a variable.",
-        extensions=[Needs("record_usage"), Refuses(*COMMON)],
+    @field(
+        "Tell usage: at most 1,000 events, each with its own fate. Give them as a variable.",
+        needs=Needs("record_usage"),
+        refuses=(*COMMON,),
     )
     async def record_usage(self, info: Info, events: list[UsageEventInput]) -> UsageReceipt:
         """Durable when it answers."""
         return await record(info.context, events)
 
-    @strawberry.mutation(
-        description="Open an account under a key of your choice.",
-        extensions=[
-            Needs("write_accounts", account="account"),
-            Refuses(NameTaken, NameInvalid, ZoneUnknown, *COMMON),
-        ],
+    @field(
+        "Open an account under a key of your choice.",
+        needs=Needs("write_accounts", account="account"),
+        refuses=(
+            NameTaken,
+            NameInvalid,
+            ZoneUnknown,
+            *COMMON,
+        ),
     )
     async def open_account(self, info: Info, account: str, name: str, zone: str) -> AccountDecision:
         """Usage told under the key counts for it from now on, past usage too."""
         return await _decide_account(info, OpenAccount(account, name, zone))
 
-    @strawberry.mutation(
-        description="Show an account under another name.",
-        extensions=[
-            Needs("write_accounts", account="account"),
-            Refuses(AccountUnknown, NameInvalid, *COMMON),
-        ],
+    @field(
+        "Show an account under another name.",
+        needs=Needs("write_accounts", account="account"),
+        refuses=(
+            AccountUnknown,
+            NameInvalid,
+            *COMMON,
+        ),
     )
     async def rename_account(self, info: Info, account: str, name: str) -> AccountDecision:
         """The key stays."""
         return await _decide_account(info, RenameAccount(account, name))
 
-    @strawberry.mutation(
-        description="Begin an account's days in another time zone, past ones too.",
-        extensions=[
-            Needs("write_accounts", account="account"),
-            Refuses(AccountUnknown, ZoneUnknown, *COMMON),
-        ],
+    @field(
+        "Begin an account's days in another time zone, past ones too.",
+        needs=Needs("write_accounts", account="account"),
+        refuses=(
+            AccountUnknown,
+            ZoneUnknown,
+            *COMMON,
+        ),
     )
     async def change_account_zone(self, info: Info, account: str, zone: str) -> AccountDecision:
         """The account's usage is computed anew."""
         return await _decide_account(info, ChangeAccountZone(account, zone))
 
-    @strawberry.mutation(
-        description="Take usage told under an alias for an account's, past usage too.",
-        extensions=[
-            Needs("write_accounts", is_global=True),
-            Refuses(AccountUnknown, NameTaken, NameInvalid, *COMMON),
-        ],
+    @field(
+        "Take usage told under an alias for an account's, past usage too.",
+        needs=Needs("write_accounts", is_global=True),
+        refuses=(
+            AccountUnknown,
+            NameTaken,
+            NameInvalid,
+            *COMMON,
+        ),
     )
     async def alias_account(self, info: Info, account: str, alias: str) -> AccountDecision:
         """Not for bound keys: what was told under the alias may be anybody's."""
         return await _decide_account(info, AliasAccount(account, alias))
 
-    @strawberry.mutation(
-        description="Take usage told under an alias for an account's no more.",
-        extensions=[
-            Needs("write_accounts", account="account"),
-            Refuses(AccountUnknown, AliasUnknown, *COMMON),
-        ],
+    @field(
+        "Take usage told under an alias for an account's no more.",
+        needs=Needs("write_accounts", account="account"),
+        refuses=(
+            AccountUnknown,
+            AliasUnknown,
+            *COMMON,
+        ),
     )
     async def remove_account_alias(self, info: Info, account: str, alias: str) -> AccountDecision:
         """That usage is held from now on."""
         return await _decide_account(info, RemoveAccountAlias(account, alias))
 
-    @strawberry.mutation(
-        description="Count usage by a new meter, past usage too.",
-        extensions=[
-            Needs("write_meters", is_global=True),
-            Refuses(MeterExists, MeterInvalid, NameInvalid, *COMMON),
-        ],
+    @field(
+        "Count usage by a new meter, past usage too.",
+        needs=Needs("write_meters", is_global=True),
+        refuses=(
+            MeterExists,
+            MeterInvalid,
+            NameInvalid,
+            *COMMON,
+        ),
     )
     async def define_meter(self, info: Info, meter: str, definition: MeterDefinitionInput) -> MeterDecision:
         """Its usage is computed from the whole log."""
         return await _decide_meter(info, DefineMeter(meter, definition.definition()))
 
-    @strawberry.mutation(
-        description="Count usage by another definition under the same key, past usage too.",
-        extensions=[
-            Needs("write_meters", is_global=True),
-            Refuses(MeterUnknown, MeterRetiredAlready, MeterInvalid, NameInvalid, *COMMON),
-        ],
+    @field(
+        "Count usage by another definition under the same key, past usage too.",
+        needs=Needs("write_meters", is_global=True),
+        refuses=(
+            MeterUnknown,
+            MeterRetiredAlready,
+            MeterInvalid,
+            NameInvalid,
+            *COMMON,
+        ),
     )
     async def change_meter(self, info: Info, meter: str, definition: MeterDefinitionInput) -> MeterDecision:
         """The old definition's usage is shown until the new one's is computed."""
         return await _decide_meter(info, ChangeMeter(meter, definition.definition()))
 
-    @strawberry.mutation(
-        description="Count no usage that occurs at or after a moment, now where none is given.",
-        extensions=[
-            Needs("write_meters", is_global=True),
-            Refuses(MeterUnknown, MeterRetiredAlready, NameInvalid, *COMMON),
-        ],
+    @field(
+        "Count no usage that occurs at or after a moment, now where none is given.",
+        needs=Needs("write_meters", is_global=True),
+        refuses=(
+            MeterUnknown,
+            MeterRetiredAlready,
+            NameInvalid,
+            *COMMON,
+        ),
     )
     async def retire_meter(self, info: Info, meter: str, retired_at: datetime | None = None) -> MeterDecision:
         """What it counted before stays."""
         return await _decide_meter(info, RetireMeter(meter, retired_at or datetime.now(UTC)))
 
-    @strawberry.mutation(
-        description="Put right a held event; it then counts with its original time unless that is corrected too.",
-        extensions=[
-            Needs("mend_usage"),
-            Refuses(*MENDING, NameInvalid, UsageUnreadable, *COMMON),
-        ],
+    @field(
+        "Put right a held event; it then counts with its original time unless that is corrected too.",
+        needs=Needs("mend_usage"),
+        refuses=(
+            *MENDING,
+            NameInvalid,
+            UsageUnreadable,
+            *COMMON,
+        ),
     )
     async def mend_held_usage(
         self, info: Info, position: Position, correction: UsageCorrection, reason: str, note: str = ""
@@ -190,9 +217,13 @@ class Mutation:
         )
         return HeldUsageDecision(position=Position(decided))
 
-    @strawberry.mutation(
-        description="Decide that a held event shall never count.",
-        extensions=[Needs("mend_usage"), Refuses(*MENDING, *COMMON)],
+    @field(
+        "Decide that a held event shall never count.",
+        needs=Needs("mend_usage"),
+        refuses=(
+            *MENDING,
+            *COMMON,
+        ),
     )
     async def dismiss_held_usage(
         self, info: Info, position: Position, reason: str, note: str = ""

@@ -9,6 +9,7 @@ from ledger.graphql import held, log, meters, watermarks
 from ledger.graphql.access import Needs
 from ledger.graphql.accounts import Account, AccountConnection, account_page, find_account
 from ledger.graphql.context import Context, Info
+from ledger.graphql.fields import field
 from ledger.graphql.held import HeldRequest, HeldUsageConnection
 from ledger.graphql.log import EventConnection, EventRequest
 from ledger.graphql.meters import Meter, MeterConnection
@@ -32,28 +33,25 @@ class Viewer:
 class Query:
     """Each field declares the right that it needs."""
 
-    @strawberry.field(description="The API key that asks.", extensions=[Needs(None)])
+    @field("The API key that asks.", needs=Needs(None))
     async def viewer(self, info: Info) -> Viewer:
         """Any key may know itself."""
         key = info.context.key
         account = None if key.account is None else await find_account(info.context, key.account)
         return Viewer(key_id=key.key_id, name=key.name, roles=list(key.roles), account=account)
 
-    @strawberry.field(description="The object with a global id.", extensions=[Needs(None)])
+    @field("The object with a global id.", needs=Needs(None))
     async def node(self, info: Info, id: strawberry.ID) -> Node | None:  # noqa: A002 - the Relay specification's name
         """Null for what is not there and for what the key may not see."""
         found = kind_and_key(id)
         return None if found is None else await _node(info.context, *found)
 
-    @strawberry.field(description="The account with a key or alias.", extensions=[Needs("read_usage")])
+    @field("The account with a key or alias.", needs=Needs("read_usage"))
     async def account(self, info: Info, key: str) -> Account | None:
         """Null where there is none; refused where the API key is bound to another."""
         return await find_account(info.context, key)
 
-    @strawberry.field(
-        description="Accounts in order of key; `search` is looked for in keys, names and aliases.",
-        extensions=[Needs("read_usage")],
-    )
+    @field("Accounts in order of key; `search` is looked for in keys, names and aliases.", needs=Needs("read_usage"))
     async def accounts(
         self,
         info: Info,
@@ -66,12 +64,12 @@ class Query:
         """At most 100 a page. A bound key sees its own."""
         return await account_page(info.context, page(first=first, after=after, last=last, before=before), search)
 
-    @strawberry.field(description="The meter with a key.", extensions=[Needs("read_usage")])
+    @field("The meter with a key.", needs=Needs("read_usage"))
     def meter(self, info: Info, key: str) -> Meter | None:
         """Null where there is none."""
         return meters.meter(info.context, key)
 
-    @strawberry.field(description="Meters in order of key.", extensions=[Needs("read_usage")])
+    @field("Meters in order of key.", needs=Needs("read_usage"))
     def meters(
         self,
         info: Info,
@@ -83,7 +81,7 @@ class Query:
         """At most 100 a page."""
         return meters.meters(info.context, page(first=first, after=after, last=last, before=before))
 
-    @strawberry.field(description="Usage that does not count (yet), and why.", extensions=[Needs("read_usage")])
+    @field("Usage that does not count (yet), and why.", needs=Needs("read_usage"))
     async def held_usage(
         self,
         info: Info,
@@ -96,7 +94,7 @@ class Query:
         wanted = page(first=first, after=after, last=None, before=None)
         return await held.held_usage(info.context, wanted, HeldRequest(account, code))
 
-    @strawberry.field(description="The log.", extensions=[Needs("read_log")])
+    @field("The log.", needs=Needs("read_log"))
     async def events(
         self,
         info: Info,
@@ -116,7 +114,7 @@ class Query:
         wanted = page(first=first, after=after, last=last, before=before, limit_max=EVENTS_PAGE_MAX)
         return await log.events(info.context, wanted, request)
 
-    @strawberry.field(description="How far every read model has come.", extensions=[Needs("read_usage")])
+    @field("How far every read model has come.", needs=Needs("read_usage"))
     async def projections(self, info: Info) -> list[Projection]:
         """By name."""
         return await watermarks.projections(info.context)

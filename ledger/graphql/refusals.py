@@ -15,6 +15,8 @@ from ledger.graphql.scalars import BigInt, Position
 
 POSITIONS: Final = frozenset({"position", "settled_by", "wanted", "reached"})
 """The facts that are places in the log."""
+RENAMED: Final = {"account": "account_key", "meter": "meter_key"}
+"""Facts that are keys are called so: elsewhere the plain word is the object, and one selection may ask for both."""
 COMMON: Final[tuple[type[rules.Refusal], ...]] = (
     rules.Forbidden,
     rules.OutOfScope,
@@ -35,7 +37,7 @@ class RefusalAnswer:
 
 
 def _answer_type(rule: type[rules.Refusal]) -> type[RefusalAnswer]:
-    annotations = {name: _fact_type(name, kind) for name, kind in get_type_hints(rule).items()}
+    annotations = {RENAMED.get(name, name): _fact_type(name, kind) for name, kind in get_type_hints(rule).items()}
     body = {"__annotations__": annotations, "__module__": __name__, "__doc__": rule.__doc__}
     return strawberry.type(type(rule.__name__, (RefusalAnswer,), body), description=rule.__doc__)
 
@@ -60,7 +62,8 @@ class RefusalTeller:
 
     def handle(self, exception: rules.Refusal, *, field: StrawberryField, info: Info) -> RefusalAnswer:  # noqa: ARG002
         """The refusal's object with its facts."""
-        return self.error_type(code=exception.code, message=exception.message, **exception.facts)
+        facts = {RENAMED.get(name, name): fact for name, fact in exception.facts.items()}
+        return self.error_type(code=exception.code, message=exception.message, **facts)
 
 
 TELLERS: Final = tuple(RefusalTeller(rule) for rule in ANSWER_TYPES)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Final, Literal, NamedTuple, cast
+from typing import Final, NamedTuple
 
 import strawberry
 
@@ -12,8 +12,8 @@ from ledger.domain.refusals import ArgumentInvalid, MeterUnknown
 from ledger.graphql.context import Context
 from ledger.graphql.scalars import BigInt, Position
 from ledger.graphql.watermarks import Watermark
-from ledger.projections.usage import UsageRow as ProjectedRow
 from ledger.projections.usage import usage
+from ledger.projections.usage_request import UsageRow as ProjectedRow
 from ledger.projections.watermark import reach
 
 POSITION_TIMEOUT_SECONDS: Final = 5.0
@@ -65,8 +65,8 @@ class UsageRow:
 class UsageSeries:
     """While a changed definition is computed, rows follow the old one."""
 
-    account: str
-    meter: str
+    account_key: str
+    meter_key: str
     unit: str
     zone: str
     rows: list[UsageRow]
@@ -110,14 +110,14 @@ async def usage_series(context: Context, request: UsageRequest) -> UsageSeries:
         meter=request.meter,
         start=request.start,
         end=request.end,
-        window=cast("Literal['HOUR', 'DAY', 'MONTH', 'TOTAL']", request.window.value),
+        window=request.window.value,
         group_by=request.group_by,
         where={one.dimension: one.values for one in request.where},
         limit=request.limit,
     )
     return UsageSeries(
-        account=owner.key,
-        meter=request.meter,
+        account_key=owner.key,
+        meter_key=request.meter,
         unit=definition.unit,
         zone=owner.zone,
         rows=[_row(row, request.group_by) for row in found.rows],

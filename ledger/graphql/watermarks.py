@@ -51,5 +51,5 @@ async def projections(context: Context) -> list[Projection]:
             events_behind=BigInt(one.events_behind),
             lag_milliseconds=BigInt(one.lag_milliseconds),
         )
-        for one in await status.status(context.pool)
+        for one in await status.status(context.pool, context.log)
     ]

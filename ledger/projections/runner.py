@@ -28,8 +28,7 @@ class Projector:
     def __init__(self, pool: Pool, log: EventLog) -> None:
         self._pool = pool
         self._log = log
-        self._main: Lane | None = None
-        self._build: Lane | None = None
+        self._lanes: tuple[Lane, Lane | None] | None = None
 
     async def catch_up(self) -> None:
         """Return once every read model includes what the log held at the call, builds too."""
@@ -47,7 +46,6 @@ class Projector:
                     await asyncio.wait_for(self._log.appended.wait(), POLL_SECONDS)
             except (*CONNECTION_LOST, LedgerUnavailable) as fault:
                 _log.warning("projector lost its database and tries again", fault=repr(fault))
-                self._forget_lanes()
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def step(self) -> bool:
@@ -55,28 +53,28 @@ class Projector:
         try:
             is_more = await self._step_usage()
         except CursorMoved:
-            self._forget_lanes()
             return True
         with contextlib.suppress(CursorMoved):
             is_more |= await accounts.step(self._pool, self._log)
         return is_more
 
-    def _forget_lanes(self) -> None:
-        self._main = self._build = None
-
     async def _step_usage(self) -> bool:
-        if self._main is None:
-            self._main = await Lane.open(self._pool, self._log, MAIN)
-            build = await Lane.open(self._pool, self._log, BUILD)
-            self._build = build if build.series else None
+        lanes = self._lanes or await self._open_lanes()
+        # Kept only after a step that went well: after any other the tables say where they stand.
+        self._lanes = None
+        main, build = lanes
         head = await self._log.head()
-        folded = await self._main.step(up_to=head.position, limit=STEP_EVENTS)
-        if self._main.is_outdated:
-            self._forget_lanes()
+        folded = await main.step(up_to=head.position, limit=STEP_EVENTS)
+        if main.is_outdated:
             return True
-        if self._build is None:
-            return folded > 0
-        await self._build.step(up_to=self._main.seen.position, limit=BUILD_STEP_EVENTS)
-        if self._build.seen.position == self._main.seen.position and await self._build.finish():
-            self._forget_lanes()
-        return True
+        if build is not None:
+            await build.step(up_to=main.seen.position, limit=BUILD_STEP_EVENTS)
+            if build.seen.position == main.seen.position and await build.finish():
+                return True
+        self._lanes = lanes
+        return folded > 0 or build is not None
+
+    async def _open_lanes(self) -> tuple[Lane, Lane | None]:
+        main = await Lane.open(self._pool, self._log, MAIN)
+        build = await Lane.open(self._pool, self._log, BUILD)
+        return main, build if build.series else None

@@ -44,8 +44,8 @@ class HeldEvent(NamedTuple):
 class Fold:
     """What a batch of events adds to the read model."""
 
-    days: defaultdict[DayKey, Cell] = field(default_factory=lambda: defaultdict(Cell))
-    hours: defaultdict[HourKey, Cell] = field(default_factory=lambda: defaultdict(Cell))
+    days: dict[DayKey, Cell] = field(default_factory=dict)
+    hours: dict[HourKey, Cell] = field(default_factory=dict)
     values: defaultdict[ValueKey, Presence] = field(default_factory=lambda: defaultdict(Presence))
     held: list[HeldEvent] = field(default_factory=list)
 
@@ -83,13 +83,21 @@ def _count(
 ) -> None:
     local = zone(account.zone)
     day, hour = local.day_of(at), local.hour_of(at)
-    for meter, _, reading in counted:
+    for meter, definition, reading in counted:
         series = series_of.get(meter)
         if series is None:
             continue
+        keeps_moment = definition.aggregation == "time_weighted_sum"
         day_key = (series, account.key, day, reading.dimensions)
-        fold.days[day_key].add(reading.value, at, position)
-        fold.hours[series, account.key, hour].add(reading.value, at, position)
+        cell = fold.days.get(day_key)
+        if cell is None:
+            cell = fold.days[day_key] = Cell(keeps_moment=keeps_moment)
+        cell.add(reading.value, at, position)
+        hour_key = (series, account.key, hour)
+        cell = fold.hours.get(hour_key)
+        if cell is None:
+            cell = fold.hours[hour_key] = Cell(keeps_moment=keeps_moment)
+        cell.add(reading.value, at, position)
         if reading.text is not None:
             presence = fold.values[(*day_key, reading.text)]
             presence.add(at, position, is_present=not reading.is_removal)

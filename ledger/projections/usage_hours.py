@@ -41,7 +41,7 @@ async def fold_hours(
     view = Catalogue(accounts=catalogue.accounts, names=catalogue.names)
     view.define(request.meter, request.definition)
     seen = 0
-    while rows := await log.usage_of(names, after=after, up_to=min(last, reached)):
+    while rows := await log.usage_of(names, after=after, up_to=min(last, reached), connection=connection):
         seen += len(rows)
         if seen > EVENTS_MAX:
             start, end = request.instants

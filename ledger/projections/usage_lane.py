@@ -5,6 +5,7 @@ them the living ones in the moment it has caught up. Queries see a meter's old d
 the new one.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -34,11 +35,11 @@ from ledger.event_log import EventLog
 from ledger.projections import usage_series, usage_tables
 from ledger.projections.catalogue import catch_up
 from ledger.projections.usage_fold import fold_usage
-from ledger.projections.watermark import Cursor, begin_epoch, cursor, lock, move, restart
+from ledger.projections.watermark import Cursor, CursorMoved, begin_epoch, cursor, lock, move, restart
 
 MAIN: Final = "usage"
 BUILD: Final = "usage build"
-STATE_OF_LANE: Final = {MAIN: "live", BUILD: "building"}
+STATE_OF_LANE: Final[dict[str, usage_series.State]] = {MAIN: "live", BUILD: "building"}
 TOLD_TOPICS: Final = frozenset({"UsageRecorded", "UsageConflicted"})
 
 
@@ -76,6 +77,7 @@ class Lane:
         """The meters as they were decided on, of which the series may count by older definitions."""
         self.series = series
         """The series by meter; by None that of the events which no meter can take."""
+        self._ahead: tuple[asyncio.Task[list[asyncpg.Record]], int] | None = None
         self.is_outdated = False
         """Set once the build lane has new work: both lanes must be opened anew."""
 
@@ -101,15 +103,25 @@ class Lane:
         return cls(pool, log, name=name, seen=seen, catalogue=catalogue, decided=decided, series=series)
 
     async def step(self, *, up_to: int, limit: int) -> int:
-        """Fold the next run of events at or before `up_to` in one transaction and return how many they were.
+        """Fold the next events at or before `up_to` and return how many they were.
 
-        Raises `CursorMoved` where another runner got there first.
+        Each run of told events and each run of decisions is one transaction. Raises `CursorMoved` where another
+        runner got there first, and where there is nothing to fold but a new epoch has begun.
         """
-        rows = await self._log.since(self.seen.position, limit=min(limit, up_to - self.seen.position))
-        if not rows:
-            return 0
-        is_plain, first_run = next(groupby(rows, key=self._is_plain))
-        run = list(first_run)
+        rows = await self._read(up_to=up_to, limit=limit)
+        if not rows and await cursor(self._pool, self.name) != self.seen:
+            raise CursorMoved(self.name)
+        start = self.seen.position
+        if len(rows) == limit:
+            last = rows[-1]["position"]
+            self._ahead = asyncio.create_task(self._log.since(last, limit=limit)), last
+        for is_plain, run in groupby(rows, key=self._is_plain):
+            await self._fold(list(run), is_plain=is_plain)
+            if self.is_outdated:
+                break
+        return self.seen.position - start
+
+    async def _fold(self, run: list[asyncpg.Record], *, is_plain: bool) -> None:
         position, recorded_at = run[-1]["position"], run[-1]["recorded_at"]
         # Folded before the transaction begins, so that its locks are held for the writing alone.
         fold = fold_usage(run, self._catalogue, self.series) if is_plain else None
@@ -120,7 +132,15 @@ class Lane:
             else:
                 await self._take_in(connection, run)
         self.seen = self.seen._replace(position=position)
-        return len(run)
+
+    async def _read(self, *, up_to: int, limit: int) -> list[asyncpg.Record]:
+        """The next rows, which a full step before this one has begun to fetch while it was writing."""
+        if self._ahead is not None:
+            (fetch, position), self._ahead = self._ahead, None
+            rows = await fetch
+            if position == self.seen.position:
+                return [row for row in rows if row["position"] <= up_to]
+        return await self._log.since(self.seen.position, limit=min(limit, up_to - self.seen.position))
 
     def _is_plain(self, row: asyncpg.Record) -> bool:
         """Whether a row adds to the cells and changes nothing about others."""
@@ -132,7 +152,7 @@ class Lane:
         for row in rows:
             event = decode(row["topic"], row["state"])
             if isinstance(event, UsageMended | UsageDismissed):
-                await self._supersede(touched, event, row)
+                await self._supersede(connection, touched, event, row)
             _touch(touched, event)
             if isinstance(event, MeterDefined | MeterChanged | MeterRetired):
                 self._decide_meter(event)
@@ -149,10 +169,12 @@ class Lane:
         if touched.meters and self.name == MAIN:
             await self.start_build(connection, touched.meters, since=last)
 
-    async def _supersede(self, touched: _Touched, event: UsageMended | UsageDismissed, row: asyncpg.Record) -> None:
+    async def _supersede(
+        self, connection: Connection, touched: _Touched, event: UsageMended | UsageDismissed, row: asyncpg.Record
+    ) -> None:
         """An event that counted must be taken out of its cells: refold its account. One that was held just goes."""
         touched.released.extend(event.supersedes)
-        for original in await self._log.at(event.supersedes):
+        for original in await self._log.at(event.supersedes, connection=connection):
             usage = cast("UsageEvent", decode(original["topic"], original["state"]))
             assessment = self._catalogue.assess(usage, original["recorded_at"])
             if assessment.counted and assessment.account is not None:
@@ -168,7 +190,7 @@ class Lane:
         series = list(self.series.values())
         await usage_tables.forget(connection, series, accounts=sorted(touched.accounts), subjects=subjects)
         after = 0
-        while rows := await self._log.usage_of(subjects, after=after, up_to=up_to):
+        while rows := await self._log.usage_of(subjects, after=after, up_to=up_to, connection=connection):
             await usage_tables.merge(connection, fold_usage(rows, self._catalogue, self.series))
             after = rows[-1]["position"]
 
@@ -197,11 +219,12 @@ class Lane:
 
 
 async def rebuild(pool: Pool, log: EventLog) -> None:
-    """Begin to compute every meter anew beside what queries see now; the projector carries it out."""
+    """Begin to compute every meter anew beside what queries see now; the projectors see it and carry it out."""
     lane = await Lane.open(pool, log, MAIN)
     async with pool.acquire() as connection, connection.transaction():
         await move(connection, MAIN, lane.seen, position=lane.seen.position, recorded_at=None)
         await lane.start_build(connection, set(lane.decided), since=lane.seen.position)
+        await begin_epoch(connection, [MAIN])
 
 
 def _touch(touched: _Touched, event: Event) -> None:

@@ -1,6 +1,5 @@
 """The queue of background work, with its limits, and the list of what failed for good."""
 
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, cast
 
@@ -8,6 +7,7 @@ import redis
 from dramatiq import Message
 from dramatiq.broker import Broker, MessageProxy
 from dramatiq.brokers.redis import RedisBroker
+from dramatiq.common import q_name
 from dramatiq.middleware import (
     AsyncIO,
     Callbacks,
@@ -46,16 +46,16 @@ class BoundedQueue(Middleware):
             raise QueueFull(message.queue_name)
 
 
-class FirstTelling(Middleware):
+class ErrorKept(Middleware):
     """Keeps the error of a failed message in it, so that the list of dead letters can say why."""
 
     def after_nack(self, broker: Broker, message: MessageProxy) -> None:
         """Put the options that the retries left, the traceback among them, into the stored dead letter."""
         client = cast("RedisBroker", broker).client
-        stored_under = f"{NAMESPACE}:{_queue_of(message.queue_name)}.XQ.msgs"
-        letter = cast("str", message.options["redis_message_id"])
+        stored_under = f"{NAMESPACE}:{q_name(message.queue_name)}.XQ.msgs"
+        letter = message.options["redis_message_id"]
         if client.hexists(stored_under, letter):
-            client.hset(stored_under, letter, Message.encode(cast("Message[Any]", message)))
+            client.hset(stored_under, letter, message.encode())
 
 
 class DeadLetter(NamedTuple):
@@ -75,7 +75,7 @@ def open_broker(
     retry_pause: timedelta = RETRY_PAUSE,
 ) -> RedisBroker:
     """A broker on this Redis; connects when first used."""
-    return RedisBroker(
+    return RedisBroker(  # type: ignore[no-untyped-call]
         url=redis_url,
         namespace=NAMESPACE,
         heartbeat_timeout=_milliseconds(heartbeat_timeout),
@@ -83,7 +83,7 @@ def open_broker(
         dead_message_ttl=_milliseconds(DEAD_KEPT),
         middleware=[
             BoundedQueue(),
-            FirstTelling(),
+            ErrorKept(),
             ShutdownNotifications(),
             Callbacks(),
             TimeLimit(),
@@ -110,10 +110,6 @@ def dead_letters(client: "redis.Redis", *, limit: int = 100) -> list[DeadLetter]
             error = str(message.options.get("traceback", "")).strip().rpartition("\n")[2]
             letters.append(DeadLetter(message.message_id, message.actor_name, when, error))
     return letters
-
-
-def _queue_of(name: str) -> str:
-    return re.sub(r"\.DQ$", "", name)
 
 
 def _milliseconds(duration: timedelta) -> int:

@@ -1,0 +1,107 @@
+"""The ledger's processes as children of the benchmark, and what they answer."""
+
+import asyncio
+import os
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from benchmarks.load import Load, Outcome
+
+LEDGER = [sys.executable, "/tmp/h4_ledger.py"]
+START_TIMEOUT_SECONDS = 30
+STOP_TIMEOUT_SECONDS = 15
+RUN_TIMEOUT_SECONDS = 300
+
+Answer = TypeVar("Answer")
+
+
+@asynccontextmanager
+async def running_api(database_url: str) -> AsyncIterator[int]:
+    """`ledger serve` on the database and a free port of this machine, which is yielded once it answers."""
+    port = _free_port()
+    async with _running([*LEDGER, "serve"], database_url, LEDGER_PORT=str(port)) as process:
+        await asyncio.to_thread(_wait_until_ready, port, process)
+        yield port
+
+
+@asynccontextmanager
+async def running_projector(database_url: str) -> AsyncIterator[None]:
+    """`ledger projector` on the database."""
+    async with _running([*LEDGER, "projector"], database_url):
+        yield
+
+
+async def send(load: Load) -> Outcome:
+    """What came of a load, sent by a process of its own."""
+    return await run("benchmarks.load", msgspec.json.encode(load).decode(), answer=Outcome)
+
+
+async def run(module: str, *arguments: str, answer: type[Answer]) -> Answer:
+    """What a module of ours prints as JSON when it is run; its errors go where ours go."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", module, *arguments), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        printed, _ = await asyncio.wait_for(process.communicate(), RUN_TIMEOUT_SECONDS)
+    finally:
+        await _stop(process)
+    if process.returncode != 0:
+        raise ProcessFailed(f"python -m {module} ended with status {process.returncode}")
+    return msgspec.json.decode(printed, type=answer)
+
+
+class ProcessFailed(Exception):
+    """A child did not do what a benchmark needs of it."""
+
+
+@asynccontextmanager
+async def _running(
+    command: list[str], database_url: str, **variables: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    environment = {**os.environ, "LEDGER_DATABASE_URL": database_url, **variables}
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.DEVNULL)
+    try:
+        yield process
+        if process.returncode is not None:
+            raise ProcessFailed(f"{' '.join(command[1:])} ended with status {process.returncode}")
+    finally:
+        await _stop(process)
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), STOP_TIMEOUT_SECONDS)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _wait_until_ready(port: int, process: asyncio.subprocess.Process) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    while time.monotonic() < deadline and process.returncode is None:
+        with (
+            suppress(urllib.error.URLError, ConnectionError),
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=5),
+        ):
+            return
+        time.sleep(0.02)
+    raise ProcessFailed("the API did not become ready")

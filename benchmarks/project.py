@@ -1,0 +1,52 @@
+"""A projector that stops once it has caught up, a process of its own: `python -m benchmarks.project DATABASE_URL`."""
+
+import resource
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+from ledger.database import open_pool
+from ledger.event_log import EventLog
+from ledger.projections.runner import Projector
+
+PROCESS_STATUS = Path("/proc/self/status")
+
+
+class Projected(msgspec.Struct, frozen=True):
+    """How long it took to catch up, and the most memory the process ever held."""
+
+    seconds: float
+    peak_bytes: int
+
+
+async def catch_up(database_url: str) -> Projected:
+    """Fold all that the log holds."""
+    pool = await open_pool(database_url, application="projector", size=4)
+    log = await EventLog.open(pool, database_url)
+    projector = Projector(pool, log)
+    start = time.perf_counter()
+    await projector.catch_up()
+    seconds = time.perf_counter() - start
+    await log.close()
+    await pool.close()
+    return Projected(seconds, peak_bytes())
+
+
+def peak_bytes() -> int:
+    """The peak of this process's resident memory.
+
+    Linux counts into `ru_maxrss` what the parent held when it forked us; its `VmHWM` begins anew with our program.
+    """
+    if PROCESS_STATUS.exists():
+        lines = PROCESS_STATUS.read_text().splitlines()
+        return 1_024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+    unit = 1 if sys.platform == "darwin" else 1_024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+if __name__ == "__main__":
+    projected = uvloop.run(catch_up(sys.argv[1]))
+    sys.stdout.buffer.write(msgspec.json.encode(projected))

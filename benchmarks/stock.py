@@ -1,0 +1,151 @@
+"""Our append against the `eventsourcing` library's own Postgres recorder, on the same server."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import islice
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
+
+from eventsourcing.persistence import StoredEvent
+from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
+
+from benchmarks.figures import Figure, Side, ratio
+from benchmarks.server import Server
+from benchmarks.workload import METADATA, usage_events
+from ledger.commands.usage import new_usage
+from ledger.database import open_pool
+from ledger.domain.usage import parse
+from ledger.event_log import EventLog
+from ledger.log_rows import NewEvent
+
+BATCH_SIZE = 1_000
+CALLERS = 64
+
+
+async def stock(server: Server, *, is_quick: bool) -> list[Figure]:
+    """Batches of a thousand from one caller, and single events from 64 callers at once."""
+    batches, singles, pairs = (2, 128, 1) if is_quick else (60, 6_400, 3)
+    return [
+        await _compare(
+            server,
+            "stock_1000",
+            callers=1,
+            batches=batches,
+            batches_stock=batches,
+            batch_size=BATCH_SIZE,
+            pairs=pairs,
+            goal=3,
+        ),
+        await _compare(
+            server,
+            "stock_1",
+            callers=CALLERS,
+            batches=singles,
+            batches_stock=max(singles // 5, CALLERS),
+            batch_size=1,
+            pairs=pairs,
+            goal=8,
+        ),
+    ]
+
+
+async def _compare(
+    server: Server,
+    name: str,
+    *,
+    callers: int,
+    batches: int,
+    batches_stock: int,
+    batch_size: int,
+    pairs: int,
+    goal: float,
+) -> Figure:
+    events = [new_usage(parse(body), METADATA.encode()) for body in usage_events(batches * batch_size, run=name)]
+    cut = [events[start : start + batch_size] for start in range(0, len(events), batch_size)]
+    theirs = [[_stored(event) for event in batch] for batch in cut[:batches_stock]]
+    ours_rate, stock_rate = [], []
+    for _ in range(pairs):
+        async with server.database() as url:
+            ours_rate.append(batches * batch_size / await _append_ours(url, cut, callers))
+        async with server.database("template0") as url:
+            seconds = await asyncio.to_thread(_append_stock, url, theirs, callers)
+            stock_rate.append(batches_stock * batch_size / seconds)
+    return ratio(
+        name,
+        Side("our log", ours_rate),
+        Side("eventsourcing's recorder", stock_rate),
+        side_unit="events/s",
+        goal=goal,
+        note=f"{batch_size} events an append, {callers} callers",
+    )
+
+
+async def _append_ours(database_url: str, batches: list[list[NewEvent]], callers: int) -> float:
+    pool = await open_pool(database_url, application="bench", size=2)
+    log = await EventLog.open(pool, database_url)
+    waiting = iter(batches)
+
+    async def append(batches: Iterator[list[NewEvent]]) -> None:
+        for batch in batches:
+            await log.append_new(batch, _never)
+
+    await log.append_new([_warm()], _never)
+    start = time.perf_counter()
+    await asyncio.gather(*(append(waiting) for _ in range(callers)))
+    seconds = time.perf_counter() - start
+    await log.close()
+    await pool.close()
+    return seconds
+
+
+def _append_stock(database_url: str, batches: list[list[StoredEvent]], callers: int) -> float:
+    waiting = iter(batches)
+    with _recorder(database_url, callers) as recorder, ThreadPoolExecutor(callers) as threads:
+
+        def append() -> None:
+            # One at a time out of the iterator: `islice` is a single step under the interpreter's lock.
+            while batch := next(islice(waiting, 1), None):
+                recorder.insert_events(batch)
+
+        list(threads.map(lambda _: recorder.max_notification_id(), range(callers)))
+        start = time.perf_counter()
+        for done in [threads.submit(append) for _ in range(callers)]:
+            done.result()
+        return time.perf_counter() - start
+
+
+@contextmanager
+def _recorder(database_url: str, connections: int) -> Iterator[PostgresApplicationRecorder]:
+    """The library's recorder on a table of its own, with a connection open for each caller."""
+    address = urlsplit(database_url)
+    options = parse_qs(address.query)
+    datastore = PostgresDatastore(
+        dbname=address.path.lstrip("/"),
+        host=options["host"][0],
+        port=options["port"][0],
+        user=address.username or "",
+        password="",
+        pool_size=connections,
+        pool_open_timeout=30,
+    )
+    with datastore:
+        recorder = PostgresApplicationRecorder(datastore)
+        recorder.create_table()
+        yield recorder
+
+
+def _stored(event: NewEvent) -> StoredEvent:
+    return StoredEvent(UUID(bytes=event.originator_id), event.originator_version, event.topic, event.state)
+
+
+def _warm() -> NewEvent:
+    return new_usage(parse(next(usage_events(1, run="warm"))), METADATA.encode())
+
+
+def _never(first_position: int, first_state: bytes, repeat: NewEvent) -> None:
+    """No event is told twice here."""
+
+

@@ -1,0 +1,120 @@
+"""The long-running commands, one process each: `ledger serve`, `projector`, `worker`."""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Coroutine
+from types import FrameType
+from typing import Annotated, Any, Final, NoReturn
+
+import msgspec
+import redis
+import typer
+import uvloop
+
+from ledger.app import serve as serve_app
+from ledger.cli.faults import CannotGoOn
+from ledger.cli.opening import Ledger, database, open_ledger, redis_server, settings
+from ledger.cli.ports import require_free_port
+from ledger.projections.runner import Projector
+from ledger.settings import Settings
+from ledger.supervisor import STOP_WITH_PARENT
+from ledger.telemetry import configure_logging
+from ledger.workers.actors import declare_actors
+from ledger.workers.broker import open_broker
+from ledger.workers.worker import work
+
+PARENT_READ_BYTES: Final = 4096
+
+Host = Annotated[str | None, typer.Option(help="The address to listen on; 127.0.0.1 unless LEDGER_HOST says else.")]
+Port = Annotated[int | None, typer.Option(min=1, max=65535, help="The port; 8000 unless LEDGER_PORT says else.")]
+
+
+def serve(host: Host = None, port: Port = None) -> None:
+    """Serve the HTTP and GraphQL API."""
+    chosen = _begin(host=host, port=port)
+    require_free_port(chosen.host, chosen.port)
+    with database(chosen) as database_url:
+        _run(_serve(chosen, database_url))
+
+
+async def _serve(chosen: Settings, database_url: str) -> None:
+    async with open_ledger(database_url):
+        pass  # a database that cannot be opened is told in a sentence, before anything listens
+    await serve_app(chosen, database_url)
+
+
+def projector() -> None:
+    """Keep the read models behind the log up to date."""
+    chosen = _begin()
+    with database(chosen) as database_url:
+        _run(_project(database_url))
+
+
+async def _project(database_url: str) -> None:
+    async with open_ledger(database_url) as ledger:
+        await _until_stopped(_projecting(ledger))
+
+
+async def _projecting(ledger: Ledger) -> None:
+    await Projector(ledger.pool, ledger.log).run()
+
+
+def worker() -> None:
+    """Run background jobs and keep their schedule."""
+    chosen = _begin()
+    with database(chosen) as database_url, redis_server(chosen) as redis_url:
+        broker = open_broker(redis_url)
+        try:
+            broker.client.ping()
+        except redis.RedisError as fault:
+            raise CannotGoOn(
+                f"Redis cannot be reached ({fault}). Is it running, and is LEDGER_REDIS_URL its address?"
+            ) from fault
+        declare_actors(broker, database_url)
+        stop = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
+        work(broker, stop)
+
+
+def _begin(*, host: str | None = None, port: int | None = None) -> Settings:
+    """The settings with what the command line says; logs and the end of our parent are looked after from here on."""
+    chosen = settings()
+    chosen = msgspec.structs.replace(chosen, host=host or chosen.host, port=port or chosen.port)
+    configure_logging(chosen.log_format)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
+    if os.environ.get(STOP_WITH_PARENT):
+        threading.Thread(target=_stop_with_parent, name="parent", daemon=True).start()
+    return chosen
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - as signal calls it
+    """End the process in order: uvicorn raises the signal again once it has finished its requests."""
+    sys.exit(0)
+
+
+def _stop_with_parent() -> None:
+    """Stop this process once its parent is gone, however that came about: then our standard input ends."""
+    while os.read(sys.stdin.fileno(), PARENT_READ_BYTES):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _run(main: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
+
+
+async def _until_stopped(main: Coroutine[Any, Any, None]) -> None:
+    """Run until done or told to stop."""
+    task = asyncio.ensure_future(main)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()
