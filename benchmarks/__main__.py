@@ -10,7 +10,7 @@ import msgspec
 import uvloop
 from rich.console import Console
 
-from benchmarks import ingest
+from benchmarks import freshness, ingest, projection, stock
 from benchmarks.figures import Figure, Report, show, this_machine
 from benchmarks.server import Server, running_server
 
@@ -21,6 +21,10 @@ BENCHMARKS: dict[str, Benchmark] = {
     "ingest_1000": ingest.ingest_1000,
     "ingest_100": ingest.ingest_100,
     "ingest_1": ingest.ingest_1,
+    "stock": stock.stock,
+    "projection": projection.projection,
+    "projection_memory": projection.projection_memory,
+    "freshness": freshness.freshness,
 }
 
 

@@ -1,9 +1,11 @@
 """Figures: what a benchmark yields, as a table for people and as JSON for machines."""
 
+import math
 import os
 import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from statistics import median
 from typing import Literal
 
@@ -12,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 Direction = Literal["at least", "at most"]
+
+PROCESSORS = Path("/proc/cpuinfo")
 
 
 class Side(msgspec.Struct, frozen=True):
@@ -91,9 +95,9 @@ def ratio(
 
 
 def quantile(samples: Sequence[float], share: float) -> float:
-    """The smallest sample that at least this share of all samples does not exceed."""
+    """The smallest sample that at least this share of the samples does not exceed."""
     ordered = sorted(samples)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def this_machine(postgres: str) -> Machine:
@@ -109,10 +113,10 @@ def this_machine(postgres: str) -> Machine:
 
 def _processor() -> str:
     try:
-        with open("/proc/cpuinfo") as file:
-            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+        lines = PROCESSORS.read_text().splitlines()
     except OSError:
-        names = []
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
 
 
@@ -120,22 +124,22 @@ def show(console: Console, report: Report) -> None:
     """Print the report's table, one row per figure and below it one per side."""
     machine = report.machine
     table = Table(title="quick run: not measurements" if report.is_quick else None, title_justify="left")
-    for heading in ("figure", "value", "goal", "median", "samples"):
-        table.add_column(heading, justify="left" if heading == "figure" else "right")
+    table.add_column("figure, and its sides by their medians", no_wrap=True)
+    for heading in ("value", "goal"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for figure in report.figures:
-        table.add_row(figure.name, _value(figure), _goal(figure), "", "", style="bold")
+        table.add_row(figure.name, _value(figure), _goal(figure), style="bold")
         for side in figure.sides:
-            unit = f" {figure.side_unit}" if figure.side_unit else ""
-            samples = ", ".join(_short(sample) for sample in side.samples[:7])
-            table.add_row(f"  {side.name}", "", "", _short(side.median) + unit, samples)
+            table.add_row(f"  {side.name}", f"{_short(side.median)} {figure.side_unit}", "", style="dim")
     console.print(table)
     for figure in report.figures:
         if figure.note:
-            console.print(f"{figure.name}: {figure.note}", style="dim")
+            console.print(f"{figure.name}: {figure.note}", style="dim", highlight=False)
     console.print(
         f"{machine.cores} cores ({machine.processor}), Python {machine.python}, PostgreSQL {machine.postgres}, "
         f"{machine.taken_at:%Y-%m-%d %H:%M} UTC",
         style="dim",
+        highlight=False,
     )
 
 

@@ -32,7 +32,9 @@ async def ingest_1(server: Server, *, is_quick: bool) -> list[Figure]:
     shared, alone = [], []
     for _ in range(pairs):
         async with _api(server) as (port, _url):
-            shared.append(await _events_per_second(server, port, connections=SINGLE_CONNECTIONS, batch=1, events=events))
+            shared.append(
+                await _events_per_second(server, port, connections=SINGLE_CONNECTIONS, batch=1, events=events)
+            )
         async with server.database() as url:
             alone.append(events_alone / await commit_each(url, events_alone, callers=SINGLE_CONNECTIONS))
     return [
@@ -46,9 +48,7 @@ async def ingest_1(server: Server, *, is_quick: bool) -> list[Figure]:
     ]
 
 
-async def _against_copy(
-    server: Server, name: str, *, batch_size: int, events: int, pairs: int, goal: float
-) -> Figure:
+async def _against_copy(server: Server, name: str, *, batch_size: int, events: int, pairs: int, goal: float) -> Figure:
     over_http, by_copy = [], []
     for _ in range(pairs):
         async with _api(server) as (port, url):

@@ -2,20 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from io import BytesIO
 from unittest.mock import patch
 
 import asyncpg
 
+from benchmarks.opened import opened
 from benchmarks.workload import METADATA, usage_events
 from ledger import event_log
 from ledger.commands.usage import record_usage
-from ledger.database import open_pool
 from ledger.domain.usage import parse
-from ledger.event_log import EventLog
-from ledger.projections.catalogue import CatalogueFollower
 
 COMMIT_ROWS = 20_000
 """As many as the log writes in one transaction at most."""
@@ -72,20 +69,14 @@ async def commit_each(database_url: str, count: int, *, callers: int) -> float:
     It is our own command and log, told to take one waiting append into a transaction instead of all.
     """
     bodies = usage_events(count, run="alone")
-    pool = await open_pool(database_url, application="bench", size=2)
-    log = await EventLog.open(pool, database_url)
-    follower = CatalogueFollower(log)
-    await follower.refresh()
+    async with opened(database_url) as (_, log, follower):
 
-    async def record(bodies: Iterator[bytes]) -> None:
-        for body in bodies:
-            now = datetime.now(UTC)
-            await record_usage(log, follower.catalogue, [parse(body)], now=now, metadata=METADATA.encode())
+        async def record() -> None:
+            for body in bodies:
+                now = datetime.now(UTC)
+                await record_usage(log, follower.catalogue, [parse(body)], now=now, metadata=METADATA.encode())
 
-    with patch.object(event_log, "FLUSH_EVENTS_MAX", 1):
-        start = time.perf_counter()
-        await asyncio.gather(*(record(bodies) for _ in range(callers)))
-        seconds = time.perf_counter() - start
-    await log.close()
-    await pool.close()
-    return seconds
+        with patch.object(event_log, "FLUSH_EVENTS_MAX", 1):
+            start = time.perf_counter()
+            await asyncio.gather(*(record() for _ in range(callers)))
+            return time.perf_counter() - start

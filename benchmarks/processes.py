@@ -3,23 +3,25 @@
 import asyncio
 import os
 import socket
+import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TypeVar
 
 import msgspec
 
 from benchmarks.load import Load, Outcome
 
-LEDGER = [sys.executable, "/tmp/h4_ledger.py"]
+LEDGER = [sys.executable, "-m", "ledger"]
 START_TIMEOUT_SECONDS = 30
 STOP_TIMEOUT_SECONDS = 15
-RUN_TIMEOUT_SECONDS = 300
+RUN_SECONDS_MAX = 300
+SHOWN_BYTES_MAX = 4_000
 
 Answer = TypeVar("Answer")
 
@@ -34,10 +36,10 @@ async def running_api(database_url: str) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def running_projector(database_url: str) -> AsyncIterator[None]:
+async def running_projector(database_url: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """`ledger projector` on the database."""
-    async with _running([*LEDGER, "projector"], database_url):
-        yield
+    async with _running([*LEDGER, "projector"], database_url) as process:
+        yield process
 
 
 async def send(load: Load) -> Outcome:
@@ -47,16 +49,14 @@ async def send(load: Load) -> Outcome:
 
 async def run(module: str, *arguments: str, answer: type[Answer]) -> Answer:
     """What a module of ours prints as JSON when it is run; its errors go where ours go."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", module, *arguments), stdout=asyncio.subprocess.PIPE
+    command = [sys.executable, "-m", module, *arguments]
+    # In a thread, because uvloop may lose the last of what a child wrote when it ends at once.
+    finished = await asyncio.to_thread(
+        subprocess.run, command, stdout=subprocess.PIPE, timeout=RUN_SECONDS_MAX, check=False
     )
-    try:
-        printed, _ = await asyncio.wait_for(process.communicate(), RUN_TIMEOUT_SECONDS)
-    finally:
-        await _stop(process)
-    if process.returncode != 0:
-        raise ProcessFailed(f"python -m {module} ended with status {process.returncode}")
-    return msgspec.json.decode(printed, type=answer)
+    if finished.returncode != 0:
+        raise ProcessFailed(f"python -m {module} ended with status {finished.returncode}")
+    return msgspec.json.decode(finished.stdout, type=answer)
 
 
 class ProcessFailed(Exception):
@@ -67,14 +67,18 @@ class ProcessFailed(Exception):
 async def _running(
     command: list[str], database_url: str, **variables: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    environment = {**os.environ, "LEDGER_DATABASE_URL": database_url, **variables}
-    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.DEVNULL)
-    try:
-        yield process
-        if process.returncode is not None:
-            raise ProcessFailed(f"{' '.join(command[1:])} ended with status {process.returncode}")
-    finally:
-        await _stop(process)
+    environment = {**os.environ, "LEDGER_HOST": "127.0.0.1", "LEDGER_DATABASE_URL": database_url, **variables}
+    with TemporaryFile() as said:
+        process = await asyncio.create_subprocess_exec(
+            *command, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=said, stderr=said
+        )
+        try:
+            yield process
+        finally:
+            if process.returncode is not None:
+                said.seek(0)
+                sys.stderr.buffer.write(said.read()[-SHOWN_BYTES_MAX:])
+            await _stop(process)
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

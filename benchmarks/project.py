@@ -8,8 +8,7 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from ledger.database import open_pool
-from ledger.event_log import EventLog
+from benchmarks.opened import opened
 from ledger.projections.runner import Projector
 
 PROCESS_STATUS = Path("/proc/self/status")
@@ -24,15 +23,11 @@ class Projected(msgspec.Struct, frozen=True):
 
 async def catch_up(database_url: str) -> Projected:
     """Fold all that the log holds."""
-    pool = await open_pool(database_url, application="projector", size=4)
-    log = await EventLog.open(pool, database_url)
-    projector = Projector(pool, log)
-    start = time.perf_counter()
-    await projector.catch_up()
-    seconds = time.perf_counter() - start
-    await log.close()
-    await pool.close()
-    return Projected(seconds, peak_bytes())
+    async with opened(database_url) as (pool, log, _):
+        projector = Projector(pool, log)
+        start = time.perf_counter()
+        await projector.catch_up()
+        return Projected(time.perf_counter() - start, peak_bytes())
 
 
 def peak_bytes() -> int:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -29,9 +30,13 @@ class Server:
         """The API key that every database made from the template knows."""
 
     @asynccontextmanager
-    async def database(self, template: str = TEMPLATE) -> AsyncIterator[str]:
-        """The address of a fresh database, after a checkpoint so that each trial begins with the same debts."""
+    async def database(self, *, like: str | None = None, is_empty: bool = False) -> AsyncIterator[str]:
+        """The address of a fresh database, after a checkpoint so that each trial begins with the same debts.
+
+        It is a copy of the template, or of the one at the address `like`, to which nobody may be connected.
+        """
         name = f"bench_{next(_numbers)}"
+        template = "template0" if is_empty else urlsplit(like).path[1:] if like else TEMPLATE
         async with self._admin() as admin:
             await admin.execute(f"create database {name} template {template} strategy file_copy")
             await admin.execute("checkpoint")

@@ -13,12 +13,11 @@ from eventsourcing.persistence import StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 
 from benchmarks.figures import Figure, Side, ratio
+from benchmarks.opened import opened
 from benchmarks.server import Server
 from benchmarks.workload import METADATA, usage_events
 from ledger.commands.usage import new_usage
-from ledger.database import open_pool
 from ledger.domain.usage import parse
-from ledger.event_log import EventLog
 from ledger.log_rows import NewEvent
 
 BATCH_SIZE = 1_000
@@ -70,7 +69,7 @@ async def _compare(
     for _ in range(pairs):
         async with server.database() as url:
             ours_rate.append(batches * batch_size / await _append_ours(url, cut, callers))
-        async with server.database("template0") as url:
+        async with server.database(is_empty=True) as url:
             seconds = await asyncio.to_thread(_append_stock, url, theirs, callers)
             stock_rate.append(batches_stock * batch_size / seconds)
     return ratio(
@@ -84,21 +83,17 @@ async def _compare(
 
 
 async def _append_ours(database_url: str, batches: list[list[NewEvent]], callers: int) -> float:
-    pool = await open_pool(database_url, application="bench", size=2)
-    log = await EventLog.open(pool, database_url)
     waiting = iter(batches)
+    async with opened(database_url) as (_, log, _):
 
-    async def append(batches: Iterator[list[NewEvent]]) -> None:
-        for batch in batches:
-            await log.append_new(batch, _never)
+        async def append() -> None:
+            for batch in waiting:
+                await log.append_new(batch, _never)
 
-    await log.append_new([_warm()], _never)
-    start = time.perf_counter()
-    await asyncio.gather(*(append(waiting) for _ in range(callers)))
-    seconds = time.perf_counter() - start
-    await log.close()
-    await pool.close()
-    return seconds
+        await log.append_new([_warm()], _never)
+        start = time.perf_counter()
+        await asyncio.gather(*(append() for _ in range(callers)))
+        return time.perf_counter() - start
 
 
 def _append_stock(database_url: str, batches: list[list[StoredEvent]], callers: int) -> float:
@@ -110,7 +105,7 @@ def _append_stock(database_url: str, batches: list[list[StoredEvent]], callers: 
             while batch := next(islice(waiting, 1), None):
                 recorder.insert_events(batch)
 
-        list(threads.map(lambda _: recorder.max_notification_id(), range(callers)))
+        recorder.max_notification_id()
         start = time.perf_counter()
         for done in [threads.submit(append) for _ in range(callers)]:
             done.result()
@@ -129,9 +124,9 @@ def _recorder(database_url: str, connections: int) -> Iterator[PostgresApplicati
         user=address.username or "",
         password="",
         pool_size=connections,
-        pool_open_timeout=30,
     )
     with datastore:
+        datastore.pool.wait()
         recorder = PostgresApplicationRecorder(datastore)
         recorder.create_table()
         yield recorder
@@ -147,5 +142,3 @@ def _warm() -> NewEvent:
 
 def _never(first_position: int, first_state: bytes, repeat: NewEvent) -> None:
     """No event is told twice here."""
-
-

@@ -7,15 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
+from benchmarks.opened import opened
 from ledger.commands.accounts import change_account
 from ledger.commands.keys import issue_key
 from ledger.commands.meters import change_meter
-from ledger.database import open_pool
 from ledger.domain.accounts import OpenAccount
 from ledger.domain.metadata import Metadata
 from ledger.domain.metering import MeterDefinition
 from ledger.domain.meters import DefineMeter
-from ledger.event_log import EventLog
 from ledger.projections.runner import Projector
 
 ACCOUNTS = 1_000
@@ -24,36 +23,36 @@ DAYS = 30
 EVENT_TYPE = "tokens.used"
 METADATA = Metadata(actor="benchmark")
 
+# A few accounts tell most of the usage, and an account stays in its region and tier.
 FILL_LOG = """
-with drawn as (
-    select n, floor(%(accounts)s * power(random(), 2))::int as account, random() as chosen,
-        timestamptz '2026-10-01 00:00Z' + make_interval(secs => (n - 1) * 86400.0 * %(days)s / $2) as at
-    from generate_series($1::bigint, $2::bigint) n
+with head as (
+    select position, recorded_at, date_trunc('day', recorded_at) - make_interval(days => $3) as start
+    from events order by position desc limit 1
+), drawn as (
+    select n, floor($2 * power(random(), 2))::int as account, random() as chosen,
+        head.start + make_interval(secs => (n - 1) * 86400.0 * $3 / $1) as at
+    from head, generate_series(1, $1) n
 ), told as (
     select n, at, 'account-' || lpad(account::text, 4, '0') as subject, account, chosen from drawn
 )
 insert into events (
     position, originator_id, originator_version, topic, account, occurred_at, recorded_at, state, metadata
 )
-select head.position + row_number() over (order by n), md5(n::text)::uuid, 1, 'UsageRecorded', subject, at,
+select head.position + n, md5(n::text)::uuid, 1, 'UsageRecorded', subject, at,
     head.recorded_at, concat(
-        '{"source":"bench","id":"', n, '","type":"%(event_type)s","subject":"', subject,
+        '{"source":"bench","id":"', n, '","type":"tokens.used","subject":"', subject,
         '","time":"', to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
         '","data":{"tokens":', 1 + floor(chosen * 8000)::int, ',"model":"model-', floor(chosen * 4)::int,
-        '","region":"region-', account %% 4, '","tier":"tier-', account %% 3, '","user":"user-', n %% 500, '"}}'
+        '","region":"region-', account % 4, '","tier":"tier-', account % 3, '","user":"user-', n % 500, '"}}'
     )::json, '{"actor":"benchmark"}'::json
-from told, (select max(position) as position, max(recorded_at) as recorded_at from events) head
-order by n
-""" % {"accounts": ACCOUNTS, "days": DAYS, "event_type": EVENT_TYPE}
+from told, head order by n
+"""
 
 
 async def prepare(database_url: str) -> str:
     """Open the accounts, define the meter, issue a key and let the read models take it in; return the key."""
-    pool = await open_pool(database_url, application="bench", size=4)
-    log = await EventLog.open(pool, database_url)
     now = datetime.now(UTC)
-    opened = [OpenAccount(account_key(number), f"Account {number}", "UTC") for number in range(ACCOUNTS)]
-    await asyncio.gather(*(change_account(log, one, now=now, metadata=METADATA) for one in opened))
+    accounts = [OpenAccount(account_key(number), f"Account {number}", "UTC") for number in range(ACCOUNTS)]
     definition = MeterDefinition(
         name="Tokens",
         event_type=EVENT_TYPE,
@@ -62,13 +61,13 @@ async def prepare(database_url: str) -> str:
         dimensions=("model", "region", "tier"),
         unit="token",
     )
-    await change_meter(log, DefineMeter(METER, definition), now=now, metadata=METADATA)
-    key = await issue_key(
-        log, name="bench", roles=["admin"], account=None, expires_at=None, now=now, metadata=METADATA
-    )
-    await Projector(pool, log).catch_up()
-    await log.close()
-    await pool.close()
+    async with opened(database_url) as (pool, log, _):
+        await asyncio.gather(*(change_account(log, one, now=now, metadata=METADATA) for one in accounts))
+        await change_meter(log, DefineMeter(METER, definition), now=now, metadata=METADATA)
+        key = await issue_key(
+            log, name="bench", roles=["admin"], account=None, expires_at=None, now=now, metadata=METADATA
+        )
+        await Projector(pool, log).catch_up()
     return key.text
 
 
@@ -93,13 +92,13 @@ def usage_events(count: int, *, run: str) -> Iterator[bytes]:
         ).encode()
 
 
-async def fill_log(database_url: str, *, first: int, last: int) -> None:
-    """Put events numbered `first` to `last` into the log, thirty days in order of time.
+async def fill_log(database_url: str, events: int) -> None:
+    """Put usage of the thirty days before today into the log, in order of time.
 
-    They are written by SQL in the very form in which the log keeps usage: what appends cost is measured elsewhere.
+    It is written by SQL in the very form in which the log keeps usage: what appends cost is measured elsewhere.
     """
     connection = await asyncpg.connect(database_url)
     await connection.execute("select setseed(0.5)")
-    await connection.execute(FILL_LOG, first, last)
+    await connection.execute(FILL_LOG, events, ACCOUNTS, DAYS)
     await connection.execute("vacuum analyze events")
     await connection.close()

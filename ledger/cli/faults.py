@@ -5,7 +5,6 @@ import socket
 from urllib.parse import urlsplit
 
 import asyncpg
-import redis
 
 from ledger.domain.refusals import Refusal
 from ledger.embedded.directories import EmbeddedServerError
@@ -35,10 +34,13 @@ def sentence_about(fault: BaseException) -> str | None:
                 f"The migration {fault} was applied to this database with another text. "
                 "Use the version of the ledger that made the database, or restore the file."
             )
-        case redis.RedisError():
-            return f"Redis cannot be used ({fault}). Is it running, and is LEDGER_REDIS_URL its address?"
         case _:
             return None
+
+
+def redis_fault(fault: Exception) -> CannotGoOn:
+    """What to tell a person about a Redis that cannot be reached."""
+    return CannotGoOn(f"Redis cannot be used ({fault}). Is it running, and is LEDGER_REDIS_URL its address?")
 
 
 def database_fault(fault: Exception, database_url: str) -> CannotGoOn | None:

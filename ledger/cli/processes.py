@@ -10,21 +10,16 @@ from types import FrameType
 from typing import Annotated, Any, Final, NoReturn
 
 import msgspec
-import redis
 import typer
 import uvloop
 
-from ledger.app import serve as serve_app
-from ledger.cli.faults import CannotGoOn
+from ledger.cli.faults import redis_fault
 from ledger.cli.opening import Ledger, database, open_ledger, redis_server, settings
 from ledger.cli.ports import require_free_port
 from ledger.projections.runner import Projector
 from ledger.settings import Settings
 from ledger.supervisor import STOP_WITH_PARENT
 from ledger.telemetry import configure_logging
-from ledger.workers.actors import declare_actors
-from ledger.workers.broker import open_broker
-from ledger.workers.worker import work
 
 PARENT_READ_BYTES: Final = 4096
 
@@ -43,6 +38,8 @@ def serve(host: Host = None, port: Port = None) -> None:
 async def _serve(chosen: Settings, database_url: str) -> None:
     async with open_ledger(database_url):
         pass  # a database that cannot be opened is told in a sentence, before anything listens
+    from ledger.app import serve as serve_app  # not above: GraphQL takes the other commands half a second to import
+
     await serve_app(chosen, database_url)
 
 
@@ -64,15 +61,19 @@ async def _projecting(ledger: Ledger) -> None:
 
 def worker() -> None:
     """Run background jobs and keep their schedule."""
+    import redis  # not above, as what follows: half a second for commands that do without
+
+    from ledger.workers.actors import declare_actors
+    from ledger.workers.broker import open_broker
+    from ledger.workers.worker import work
+
     chosen = _begin()
     with database(chosen) as database_url, redis_server(chosen) as redis_url:
         broker = open_broker(redis_url)
         try:
             broker.client.ping()
         except redis.RedisError as fault:
-            raise CannotGoOn(
-                f"Redis cannot be reached ({fault}). Is it running, and is LEDGER_REDIS_URL its address?"
-            ) from fault
+            raise redis_fault(fault) from fault
         declare_actors(broker, database_url)
         stop = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):

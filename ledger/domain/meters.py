@@ -109,8 +109,8 @@ def _fault(definition: MeterDefinition) -> str | None:
     if len(definition.unit) > NAME_LENGTH_MAX:
         return f"its unit is longer than {NAME_LENGTH_MAX} characters"
     for property_name in (*definition.dimensions, definition.property, definition.operation_property):
-        if property_name is not None and not 0 < len(property_name) <= NAME_LENGTH_MAX:
-            return f"a property's name has 1 to {NAME_LENGTH_MAX} characters"
+        if property_name is not None and not _can_name_property(property_name):
+            return f"a property's name has 1 to {NAME_LENGTH_MAX} printable characters"
     return _filter_fault((*definition.filters, *(f for group in definition.exclusions for f in group)))
 
 
@@ -118,10 +118,15 @@ def _filter_fault(filters: tuple[Filter, ...]) -> str | None:
     if len(filters) > FILTERS_MAX:
         return f"it has more than {FILTERS_MAX} filters"
     for one in filters:
-        if not 0 < len(one.property) <= NAME_LENGTH_MAX:
-            return f"a filtered property's name has 1 to {NAME_LENGTH_MAX} characters"
+        if not _can_name_property(one.property):
+            return f"a filtered property's name has 1 to {NAME_LENGTH_MAX} printable characters"
         if len(one.values) > FILTER_VALUES_MAX:
             return f'the filter on "{one.property}" has more than {FILTER_VALUES_MAX} values'
         if any(isinstance(value, float | list | dict) for value in one.values):
             return f'the filter on "{one.property}" has a value that is no scalar'
     return None
+
+
+def _can_name_property(name: str) -> bool:
+    """Printable, because the name stands in the messages about events that lack it."""
+    return 0 < len(name) <= NAME_LENGTH_MAX and name.isprintable()

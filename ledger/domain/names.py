@@ -18,7 +18,7 @@ _VARIANT: Final = [bytes([octet & 0x3F | 0x80]) for octet in range(256)]
 def require_name(name: str, what: str) -> None:
     """Raise `NameInvalid` unless `name` is 1 to 256 printable characters without space around them."""
     if not (0 < len(name) <= NAME_LENGTH_MAX and name.isprintable() and name == name.strip()):
-        raise NameInvalid(what=what, name=name[:64].encode("ascii", "backslashreplace").decode())
+        raise NameInvalid(what=what, name=_shown(name))
 
 
 def require_zone(zone: str) -> None:
@@ -26,7 +26,12 @@ def require_zone(zone: str) -> None:
     try:
         ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ZoneUnknown(zone=zone[:64]) from None
+        raise ZoneUnknown(zone=_shown(zone)) from None
+
+
+def _shown(text: str) -> str:
+    """The beginning of a text that is no name, with escapes for what cannot be printed."""
+    return ascii(text[:64])[1:-1]
 
 
 def stream_id(*parts: str) -> bytes:

@@ -1,12 +1,15 @@
 """Errors as the client may see them: rules and mistakes in full, everything else masked and logged once."""
 
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from graphql import GraphQLError
 
 from ledger.domain.refusals import LedgerUnavailable, Refusal
 from ledger.event_log import CONNECTION_LOST
+
+MESSAGE_LENGTH_MAX: Final = 1_000
+"""A message repeats what was sent; not all of it."""
 
 _log = structlog.get_logger("graphql")
 
@@ -17,7 +20,7 @@ def shown(error: GraphQLError, request_id: str) -> dict[str, Any]:
     if isinstance(cause, CONNECTION_LOST):
         _log.warning("the database is not reachable", request=request_id, fault=repr(cause))
         cause = LedgerUnavailable(why=type(cause).__name__)
-    formatted: dict[str, Any] = {**error.formatted}
+    formatted: dict[str, Any] = {**error.formatted, "message": error.message[:MESSAGE_LENGTH_MAX]}
     if cause is None:
         formatted["extensions"] = {"code": "query_invalid", **(error.extensions or {})}
     elif isinstance(cause, Refusal):
@@ -31,8 +34,9 @@ def shown(error: GraphQLError, request_id: str) -> dict[str, Any]:
 
 
 def _cause(error: GraphQLError) -> Exception | None:
-    """What a resolver raised; None where GraphQL itself found the fault."""
+    """What a resolver raised; None where GraphQL itself found the fault, by an exception of its own or Python's."""
     cause = error.original_error
     while isinstance(cause, GraphQLError):
         cause = cause.original_error
-    return cause
+    is_reading = error.path is None and isinstance(cause, ValueError | RecursionError)
+    return None if is_reading else cause

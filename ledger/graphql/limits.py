@@ -48,16 +48,15 @@ class Limits(SchemaExtension):
         self.execution_context.parse_options["max_tokens"] = TOKENS_MAX
         yield
 
-    def on_validate(self) -> Iterator[None]:
-        """Measure what has been found valid, so that no fragment can be cyclic."""
-        yield
+    def on_execute(self) -> Iterator[None]:
+        """Measure what has been found valid, so that no fragment can be cyclic; raises what the client sees."""
         context = self.execution_context
-        if context.pre_execution_errors or context.graphql_document is None:
-            return
+        assert context.graphql_document is not None, "only a parsed document is executed"
         ruler = Ruler(context.schema._schema, context.graphql_document, context.variables or {})  # noqa: SLF001
         fault = ruler.fault()
         if fault is not None:
-            context.pre_execution_errors = [GraphQLError(fault, extensions={"code": "query_too_large"})]
+            raise GraphQLError(fault, extensions={"code": "query_too_large"})
+        yield
 
 
 class Ruler:

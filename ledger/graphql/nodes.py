@@ -32,7 +32,7 @@ def kind_and_key(text: str) -> tuple[str, str] | None:
     if len(text) > GLOBAL_ID_LENGTH_MAX:
         return None
     try:
-        kind, colon, key = base64.urlsafe_b64decode(text.encode()).decode().partition(":")
+        kind, colon, key = base64.b64decode(text.encode(), altchars=b"-_", validate=True).decode().partition(":")
     except (binascii.Error, ValueError):
         return None
     return (kind, key) if colon else None

@@ -94,7 +94,7 @@ def _key(argument: str, text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        key = base64.urlsafe_b64decode(text.encode()).decode()
+        key = base64.b64decode(text.encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
         key = "\0"
     if len(text) > CURSOR_LENGTH_MAX or "\0" in key:

@@ -60,10 +60,12 @@ class RefusalTeller:
         self.exception_type = rule
         self.error_type = ANSWER_TYPES[rule]
 
-    def handle(self, exception: rules.Refusal, *, field: StrawberryField, info: Info) -> RefusalAnswer:  # noqa: ARG002
+    def tell(self, exception: rules.Refusal, *, field: StrawberryField, info: Info) -> RefusalAnswer:  # noqa: ARG002
         """The refusal's object with its facts."""
         facts = {RENAMED.get(name, name): fact for name, fact in exception.facts.items()}
         return self.error_type(code=exception.code, message=exception.message, **facts)
+
+    handle = tell  # what strawberry calls it
 
 
 TELLERS: Final = tuple(RefusalTeller(rule) for rule in ANSWER_TYPES)

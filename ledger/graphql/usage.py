@@ -133,8 +133,11 @@ def _check(request: UsageRequest) -> None:
     filtered = [one.dimension for one in request.where]
     if len(filtered) > DIMENSIONS_MAX or len(set(filtered)) < len(filtered):
         raise ArgumentInvalid(argument="where", why=f"it filters at most {DIMENSIONS_MAX} dimensions, each once")
-    if any(len(one.values) > VALUES_MAX for one in request.where):
-        raise ArgumentInvalid(argument="where", why=f"a filter holds at most {VALUES_MAX} values")
+    for one in request.where:
+        if len(one.values) > VALUES_MAX or any("\0" in value for value in one.values if value is not None):
+            raise ArgumentInvalid(
+                argument="where", why=f"a filter holds at most {VALUES_MAX} values, none with a NUL character"
+            )
 
 
 def _row(row: ProjectedRow, group_by: Sequence[str]) -> UsageRow:

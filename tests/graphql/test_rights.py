@@ -1,0 +1,112 @@
+"""Every field with a resolver declares the right that it needs."""
+
+from typing import Any
+
+import pytest
+import strawberry
+from strawberry.types.field import StrawberryField
+
+from ledger.domain.access import GRANTS, ROLES
+from ledger.graphql.access import Needs
+from ledger.graphql.mutations import Mutation
+from ledger.graphql.queries import Query
+from ledger.graphql.schema import make_schema
+from tests.edges import Edge, open_accounts
+
+RIGHTS = frozenset().union(*GRANTS.values())
+FREE = {("Node", "id"), ("Account", "id"), ("Meter", "id"), ("Event", "id")}
+"""Resolvers that only put together what the object already holds."""
+EXPECTED = {
+    "viewer": None,
+    "node": None,
+    "account": "read_usage",
+    "accounts": "read_usage",
+    "meter": "read_usage",
+    "meters": "read_usage",
+    "held_usage": "read_usage",
+    "events": "read_log",
+    "projections": "read_usage",
+    "record_usage": "record_usage",
+    "open_account": "write_accounts",
+    "rename_account": "write_accounts",
+    "change_account_zone": "write_accounts",
+    "alias_account": "write_accounts",
+    "remove_account_alias": "write_accounts",
+    "define_meter": "write_meters",
+    "change_meter": "write_meters",
+    "retire_meter": "write_meters",
+    "mend_held_usage": "mend_usage",
+    "dismiss_held_usage": "mend_usage",
+}
+OPERATIONS = {
+    '{ account(key: "x") { key } }': "read_usage",
+    "{ accounts { totalCount } }": "read_usage",
+    '{ meter(key: "x") { key } }': "read_usage",
+    "{ meters { totalCount } }": "read_usage",
+    "{ heldUsage { totalCount } }": "read_usage",
+    "{ events { edges { cursor } } }": "read_log",
+    "{ projections { name } }": "read_usage",
+    "mutation { answer: recordUsage(events: []) { __typename } }": "record_usage",
+    'mutation { answer: openAccount(account: "x", name: "X", zone: "-") { __typename } }': "write_accounts",
+    'mutation { answer: retireMeter(meter: "x") { __typename } }': "write_meters",
+    'mutation { answer: dismissHeldUsage(position: 1, reason: "x") { __typename } }': "mend_usage",
+}
+
+
+def declared(field: StrawberryField) -> list[Needs]:
+    return [extension for extension in field.extensions if isinstance(extension, Needs)]
+
+
+def undeclared(types: dict[str, Any]) -> list[tuple[str, str]]:
+    """The fields of object types that have a resolver and no right."""
+    return [
+        (name, field.python_name)
+        for name, one in types.items()
+        for field in getattr(one.definition, "fields", ())
+        if field.base_resolver is not None and not declared(field)
+    ]
+
+
+def test_every_field_with_a_resolver_declares_a_known_right() -> None:
+    missing = undeclared(make_schema(is_development=False).schema_converter.type_map)
+    assert set(missing) <= FREE
+    fields = [*Query.__strawberry_definition__.fields, *Mutation.__strawberry_definition__.fields]  # type: ignore[attr-defined]
+    assert {field.python_name: declared(field)[0].right for field in fields} == EXPECTED
+    assert set(EXPECTED.values()) <= RIGHTS | {None}
+
+
+def test_a_forgotten_right_is_found() -> None:
+    @strawberry.type
+    class Query:
+        @strawberry.field
+        def secret(self) -> str:
+            return "x"
+
+    planted = strawberry.Schema(query=Query).schema_converter.type_map
+    assert undeclared(planted) == [("Query", "secret")]
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_each_role_may_do_what_it_is_granted_and_nothing_else(edge: Edge, role: str) -> None:
+    key = await edge.key(role)
+    for operation, right in OPERATIONS.items():
+        answer = await edge.graphql(operation, key=key)
+        codes = [error["extensions"]["code"] for error in answer.get("errors", ())]
+        typename = ((answer.get("data") or {}).get("answer") or {}).get("__typename")
+        is_forbidden = "forbidden" in codes or typename == "Forbidden"
+        assert is_forbidden == (right not in GRANTS[role]), operation
+
+
+async def test_an_objects_own_fields_check_rights_too(edge: Edge) -> None:
+    await open_accounts(edge)
+    events = '{ account(key: "acme") { events { edges { node { topic } } } } }'
+    refused = await edge.graphql(events, key=await edge.key("viewer"))
+    assert refused["errors"][0]["extensions"]["code"] == "forbidden"
+    assert (await edge.data(events, key=await edge.key("auditor")))["account"]["events"]["edges"]
+    viewer = await edge.key("ingest", account="acme")
+    usage = (
+        '{ viewer { account { usage(meter: "m", from: "2026-01-01", to: "2026-01-02")'
+        " { __typename ... on Refusal { code } } } } }"
+    )
+    answer = await edge.data(usage, key=viewer)
+    assert answer["viewer"]["account"]["usage"] == {"__typename": "Forbidden", "code": "forbidden"}
