@@ -50,7 +50,7 @@ async def send(load: Load) -> Outcome:
 async def run(module: str, *arguments: str, answer: type[Answer]) -> Answer:
     """What a module of ours prints as JSON when it is run; its errors go where ours go."""
     command = [sys.executable, "-m", module, *arguments]
-    # In a thread, because uvloop may lose the last of what a child wrote when it ends at once.
+    # In a thread: under uvloop what a child wrote just before its end was once found missing.
     finished = await asyncio.to_thread(
         subprocess.run, command, stdout=subprocess.PIPE, timeout=RUN_SECONDS_MAX, check=False
     )

@@ -42,7 +42,7 @@ class Needs(FieldExtension):
     def _check(self, info: Info, kwargs: dict[str, Any]) -> None:
         key = info.context.key
         if self.right is not None:
-            pass
+            require(key, self.right)
         if key.account is None:
             return
         if self._is_global or (self._account is not None and kwargs[self._account] != key.account):

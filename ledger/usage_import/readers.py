@@ -6,10 +6,10 @@ import io
 import json
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple
+from typing import IO, Any, Final, NamedTuple, TextIO
 
 import msgspec
 
@@ -65,10 +65,16 @@ def open_rows(path: Path) -> Iterator[RowFile]:
             f"{path} is of no known kind: its name must end in .csv, .tsv, .jsonl, .ndjson or .parquet."
         )
     _require_readable(path)
-    with path.open("rb") as raw, gzip.GzipFile(fileobj=raw) if name.endswith(".gz") else raw as content:
+    with ExitStack() as stack:
+        raw = stack.enter_context(path.open("rb"))
+        content = stack.enter_context(gzip.GzipFile(fileobj=raw)) if name.endswith(".gz") else raw
+        size = path.stat().st_size
         try:
-            size = path.stat().st_size
-            rows = _csv(content, suffix, size, raw.tell) if suffix in DELIMITERS else _lines(content, size, raw.tell)
+            if suffix in DELIMITERS:
+                text = stack.enter_context(io.TextIOWrapper(content, encoding="utf-8-sig", newline=""))
+                rows = _csv(text, DELIMITERS[suffix], size, raw.tell)
+            else:
+                rows = _lines(content, size, raw.tell)
         except BROKEN as fault:
             raise FileUnreadable(f"{path} cannot be read: {fault}.") from None
         yield rows
@@ -81,10 +87,9 @@ def _require_readable(path: Path) -> None:
         raise FileUnreadable(f"{path} cannot be read: {fault.strerror or fault}.") from None
 
 
-def _csv(content: IO[bytes] | gzip.GzipFile, suffix: str, size: int, done: Callable[[], int]) -> RowFile:
+def _csv(text: TextIO, delimiter: str, size: int, done: Callable[[], int]) -> RowFile:
     csv.field_size_limit(LINE_BYTES_MAX)
-    text = io.TextIOWrapper(content, encoding="utf-8-sig", newline="")
-    reader = csv.reader(text, delimiter=DELIMITERS[suffix])
+    reader = csv.reader(text, delimiter=delimiter)
     columns = tuple(name.strip() for name in next(reader, []))
     if len(set(columns)) < len(columns) or not all(columns):
         raise FileUnreadable("The first line of the file must name each column, and none twice.")
