@@ -10,7 +10,7 @@ from benchmarks.processes import running_api, send
 from benchmarks.server import Server
 
 WARM_UP_EVENTS = 2_000
-CONNECTIONS = 8
+CONNECTIONS = 16
 SINGLE_CONNECTIONS = 64
 
 

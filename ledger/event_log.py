@@ -34,9 +34,11 @@ FLUSH_EVENTS_MAX: Final = 20_000
 WAITING_EVENTS_MAX: Final = 200_000
 PAGE_EVENTS_MAX: Final = 10_000
 
-# The lock is its own statement: the next one then sees all that its former holder committed.
+# The lock is its own statement: the next one then sees all that its former holder committed. A process that stalls
+# with the lock in its hands loses its connection, so that others go on; it finds out what became of its flush.
 BEGIN_UNDER_LOCK = f"""
-begin; set local lock_timeout = '20s'; select pg_advisory_xact_lock({LOCK})
+begin; set local lock_timeout = '20s'; set local idle_in_transaction_session_timeout = '10s';
+select pg_advisory_xact_lock({LOCK})
 """
 SELECT_HEAD_AND_CLOCK = """
 select position, greatest(recorded_at, clock_timestamp()) as recorded_at

@@ -40,6 +40,7 @@ create table usage_days (
     series bigint not null,
     account text not null,
     day date not null,
+    part timestamptz not null,
     dimensions_key bytea not null,
     dimensions jsonb not null,
     event_count bigint not null,
@@ -52,9 +53,10 @@ create table usage_days (
     latest_position bigint,
     first_position bigint not null,
     last_position bigint not null,
-    primary key (series, account, day, dimensions_key)
+    primary key (series, account, day, part, dimensions_key)
 );
 comment on column usage_days.day is 'the local day in the account''s zone';
+comment on column usage_days.part is 'when the part of a billing period begins in which nothing of the contract changes';
 comment on column usage_days.dimensions is 'array of the declared dimensions'' values in order, null where missing';
 comment on column usage_days.dimensions_key is 'the 128-bit hash of dimensions: an index row has a bounded length, text has not';
 comment on column usage_days.moment is 'sum of value x microseconds since the epoch, for time-weighted sums';
@@ -81,6 +83,7 @@ create table usage_values (
     series bigint not null,
     account text not null,
     day date not null,
+    part timestamptz not null,
     dimensions_key bytea not null,
     value_key bytea not null,
     dimensions jsonb not null,
@@ -91,7 +94,7 @@ create table usage_values (
     last_at timestamptz not null,
     last_at_position bigint not null,
     is_present boolean not null,
-    primary key (series, account, day, dimensions_key, value_key)
+    primary key (series, account, day, part, dimensions_key, value_key)
 );
 comment on table usage_values is 'the distinct values of unique counts; is_present: the last operation of the day added it';
 

@@ -137,7 +137,7 @@ def test_a_port_in_use_is_told_in_one_sentence(database_url: str) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        for command in ("serve", "up", "demo"):
+        for command in ("serve", "demo"):
             finished = ledger(command, "--port", port, LEDGER_DATABASE_URL=database_url)
             assert_one_sentence(finished, f"Port {port} of 127.0.0.1 is in use", "--port")
 

@@ -39,7 +39,7 @@ from ledger.settings import Settings
 METADATA: Final = Metadata(actor="demo")
 PROJECTED_SECONDS_MAX: Final = 120
 
-Events = Annotated[int, typer.Option(min=2_000, max=2_000_000, help="About how many events to make up.")]
+Events = Annotated[int, typer.Option(min=2_000, max=500_000, help="About how many events to make up.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Remove the demo's own data first, and begin anew.")]
 
 

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Annotated, Any, Final, NoReturn
 
 import msgspec
+import structlog
 import typer
 import uvloop
 
@@ -29,7 +30,7 @@ Port = Annotated[int | None, typer.Option(min=1, max=65535, help="The port; 8000
 
 def serve(host: Host = None, port: Port = None) -> None:
     """Serve the HTTP and GraphQL API."""
-    chosen = _begin(host=host, port=port)
+    chosen = _begin("serve", host=host, port=port)
     require_free_port(chosen.host, chosen.port)
     with database(chosen) as database_url:
         _run(_serve(chosen, database_url))
@@ -45,7 +46,7 @@ async def _serve(chosen: Settings, database_url: str) -> None:
 
 def projector() -> None:
     """Keep the read models behind the log up to date."""
-    chosen = _begin()
+    chosen = _begin("projector")
     with database(chosen) as database_url:
         _run(_project(database_url))
 
@@ -67,7 +68,7 @@ def worker() -> None:
     from ledger.workers.broker import open_broker
     from ledger.workers.worker import work
 
-    chosen = _begin()
+    chosen = _begin("worker")
     with database(chosen) as database_url, redis_server(chosen) as redis_url:
         broker = open_broker(redis_url)
         try:
@@ -81,7 +82,7 @@ def worker() -> None:
         work(broker, stop)
 
 
-def _begin(*, host: str | None = None, port: int | None = None) -> Settings:
+def _begin(command: str, *, host: str | None = None, port: int | None = None) -> Settings:
     """The settings with what the command line says; logs and the end of our parent are looked after from here on."""
     chosen = settings()
     chosen = msgspec.structs.replace(chosen, host=host or chosen.host, port=port or chosen.port)
@@ -90,6 +91,7 @@ def _begin(*, host: str | None = None, port: int | None = None) -> Settings:
         signal.signal(number, _leave)
     if os.environ.get(STOP_WITH_PARENT):
         threading.Thread(target=_stop_with_parent, name="parent", daemon=True).start()
+    structlog.get_logger("process").info("starting", command=command)
     return chosen
 
 

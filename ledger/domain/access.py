@@ -72,7 +72,7 @@ def decide(state: KeyIssued | None, command: IssueKey | RevokeKey, *, now: datet
             assert_never(command)
 
 
-def evolve(state: KeyIssued | None, event: KeyEvent) -> KeyIssued | None:
+def evolve(_: KeyIssued | None, event: KeyEvent) -> KeyIssued | None:
     """The key after one more event of its stream; None once it is revoked."""
     match event:
         case KeyIssued():

@@ -1,4 +1,4 @@
-"""All accounts, aliases, meters and API keys of a ledger at one position, and what a usage event counts for there.
+"""All accounts, meters, plans, contracts and keys of a ledger at one position, and what usage counts for there.
 
 Held is derived, never decided: an event is held as long as this state gives it nothing to count in, and counts from
 its own time on as soon as it does.
@@ -10,24 +10,40 @@ from typing import Final, NamedTuple, assert_never
 
 import msgspec
 
+from ledger.domain import contracts, plans
+from ledger.domain.contracts import Contracts
 from ledger.domain.events import (
     AccountAliased,
     AccountAliasRemoved,
     AccountOpened,
     AccountRenamed,
     AccountZoneChanged,
+    ContractEnded,
+    ContractPaused,
+    ContractPlanChanged,
+    ContractResumed,
+    ContractStarted,
+    CreditGranted,
+    CreditRevoked,
+    EntitlementSet,
     Event,
     KeyIssued,
     KeyRevoked,
     MeterChanged,
     MeterDefined,
     MeterRetired,
+    PlanDefined,
+    PlanRetired,
+    PlanRevised,
     UsageConflicted,
     UsageDismissed,
     UsageMended,
     UsageRecorded,
 )
 from ledger.domain.metering import MeterDefinition, Reading, Unreadable, read
+from ledger.domain.periods import Period
+from ledger.domain.plans import Plan
+from ledger.domain.segments import part_at
 
 FUTURE_MAX: Final = timedelta(hours=24)
 """How far ahead of its recording an event may claim to have happened before it is held."""
@@ -82,11 +98,23 @@ class Catalogue:
     superseded: dict[int, int] = field(default_factory=dict)
     """Position of a usage event -> position of the event that mended or dismissed it."""
     keys: dict[str, KeyIssued] = field(default_factory=dict)
+    plans: dict[str, Plan] = field(default_factory=dict)
+    contracts: dict[str, Contracts] = field(default_factory=dict)
+    """Account key -> its contracts in order of start."""
+    parts: dict[str, Period] = field(default_factory=dict, repr=False, compare=False)
 
     def account_of(self, subject: str) -> Account | None:
         """The account that a subject names by key or alias."""
         key = self.names.get(subject)
         return None if key is None else self.accounts[key]
+
+    def part_at(self, account: Account, instant: datetime) -> Period:
+        """The stretch around an instant that is billed alike, as `segments.part_at`; each account's last is kept."""
+        part = self.parts.get(account.key)
+        if part is None or instant not in part:
+            part = part_at(self.contracts.get(account.key, ()), self.plans, instant, account.zone)
+            self.parts[account.key] = part
+        return part
 
     def assess(self, usage: UsageRecorded | UsageConflicted | UsageMended, recorded_at: datetime) -> Assessment:
         """What a usage event recorded at `recorded_at` counts for. Total: any event gets an answer."""
@@ -141,6 +169,20 @@ class Catalogue:
                 self.keys[event.key_id] = event
             case KeyRevoked():
                 del self.keys[event.key_id]
+            case PlanDefined() | PlanRevised() | PlanRetired():
+                self.plans[event.plan] = plans.evolve(self.plans.get(event.plan), event)
+            case (
+                ContractStarted()
+                | ContractPlanChanged()
+                | ContractPaused()
+                | ContractResumed()
+                | ContractEnded()
+                | CreditGranted()
+                | CreditRevoked()
+                | EntitlementSet()
+            ):
+                self.parts.pop(event.account, None)
+                self.contracts[event.account] = contracts.evolve(self.contracts.get(event.account, ()), event)
             case _:
                 pass
 
@@ -154,6 +196,7 @@ class Catalogue:
                 self.accounts[event.account] = account._replace(name=event.name)
             case AccountZoneChanged():
                 account = self.accounts[event.account]
+                self.parts.pop(event.account, None)
                 self.accounts[event.account] = account._replace(zone=event.zone)
             case _:
                 assert_never(event)

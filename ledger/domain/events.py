@@ -9,7 +9,9 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from ledger.domain.agreements import ContractTerms, CreditGrant, Entitlement, PlanChoice
 from ledger.domain.metering import MeterDefinition
+from ledger.domain.pricing import PlanTerms
 from ledger.domain.values import exact_number
 
 
@@ -176,6 +178,114 @@ class KeyRevoked(Event, frozen=True, kw_only=True):
     key_id: str
 
 
+class PlanDefined(Event, frozen=True, kw_only=True):
+    """A plan is on offer; its first version is valid at any time before the second."""
+
+    TOPIC = "PlanDefined"
+
+    plan: str
+    terms: PlanTerms
+
+
+class PlanRevised(Event, frozen=True, kw_only=True):
+    """The plan has its next version, for periods that start at or after `valid_from`."""
+
+    TOPIC = "PlanRevised"
+
+    plan: str
+    terms: PlanTerms
+    valid_from: datetime
+
+
+class PlanRetired(Event, frozen=True, kw_only=True):
+    """No contract goes on the plan from `retired_at` on; those that are on it stay."""
+
+    TOPIC = "PlanRetired"
+
+    plan: str
+    retired_at: datetime
+
+
+class ContractStarted(Event, frozen=True, kw_only=True):
+    """The account is billed by a plan from `started_at` on."""
+
+    TOPIC = "ContractStarted"
+
+    account: str
+    started_at: datetime
+    choice: PlanChoice
+    terms: ContractTerms
+
+
+class ContractPlanChanged(Event, frozen=True, kw_only=True):
+    """The account's contract is on another plan, version or prices from `effective_at` on.
+
+    It replaces a change that was to take effect at the same moment.
+    """
+
+    TOPIC = "ContractPlanChanged"
+
+    account: str
+    effective_at: datetime
+    choice: PlanChoice
+
+
+class ContractPaused(Event, frozen=True, kw_only=True):
+    """The account's contract bills nothing from `effective_at` on, until it is resumed."""
+
+    TOPIC = "ContractPaused"
+
+    account: str
+    effective_at: datetime
+
+
+class ContractResumed(Event, frozen=True, kw_only=True):
+    """The account's contract, paused before, bills again from `effective_at` on."""
+
+    TOPIC = "ContractResumed"
+
+    account: str
+    effective_at: datetime
+
+
+class ContractEnded(Event, frozen=True, kw_only=True):
+    """The account's contract bills nothing from `effective_at` on, for good."""
+
+    TOPIC = "ContractEnded"
+
+    account: str
+    effective_at: datetime
+
+
+class CreditGranted(Event, frozen=True, kw_only=True):
+    """Prepaid money pays for what the account's contract comes to."""
+
+    TOPIC = "CreditGranted"
+
+    account: str
+    grant: CreditGrant
+
+
+class CreditRevoked(Event, frozen=True, kw_only=True):
+    """What is left of the grant pays no invoice that closes after `effective_at`."""
+
+    TOPIC = "CreditRevoked"
+
+    account: str
+    grant: str
+    effective_at: datetime
+
+
+class EntitlementSet(Event, frozen=True, kw_only=True):
+    """The account's contract includes another quantity of a meter from `effective_at` on."""
+
+    TOPIC = "EntitlementSet"
+
+    account: str
+    effective_at: datetime
+    entitlement: Entitlement
+
+
 EVENTS: tuple[type[Event], ...] = (
     UsageRecorded,
     UsageConflicted,
@@ -191,6 +301,17 @@ EVENTS: tuple[type[Event], ...] = (
     MeterRetired,
     KeyIssued,
     KeyRevoked,
+    PlanDefined,
+    PlanRevised,
+    PlanRetired,
+    ContractStarted,
+    ContractPlanChanged,
+    ContractPaused,
+    ContractResumed,
+    ContractEnded,
+    CreditGranted,
+    CreditRevoked,
+    EntitlementSet,
 )
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _decoders = {event.TOPIC: msgspec.json.Decoder(event, float_hook=exact_number) for event in EVENTS}

@@ -39,7 +39,7 @@ class UsageUnreadable(Refusal):
 
 @dataclass(eq=False)
 class NameInvalid(Refusal):
-    """The text "{name}" cannot name {what}: use 1 to 256 characters, none of them a control character or an outer space."""
+    """The text "{name}" cannot name {what}: use 1 to 256 printable characters without outer spaces."""
 
     what: str
     name: str

@@ -6,7 +6,7 @@ ledger can hold is exact under `EXACT`.
 
 import re
 from datetime import UTC, datetime, timedelta
-from decimal import Clamped, Context, Decimal, Inexact, InvalidOperation, Overflow, Rounded
+from decimal import Clamped, Context, Decimal, Inexact, InvalidOperation, Overflow
 from typing import Final
 
 INTEGER_DIGITS_MAX: Final = 20

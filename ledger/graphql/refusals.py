@@ -1,6 +1,7 @@
 """Refusals as GraphQL types: one object type per rule, made from its class, all of the interface `Refusal`."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final, get_type_hints
 
 import strawberry
@@ -42,10 +43,10 @@ def _answer_type(rule: type[rules.Refusal]) -> type[RefusalAnswer]:
     return strawberry.type(type(rule.__name__, (RefusalAnswer,), body), description=rule.__doc__)
 
 
-def _fact_type(name: str, kind: type) -> object:
+def _fact_type(name: str, kind: object) -> object:
     if kind is int:
         return Position if name in POSITIONS else BigInt
-    assert kind in (str, datetime), f"a refusal's fact {name} has no GraphQL type"
+    assert kind in (str, datetime, Decimal, Decimal | None), f"a refusal's fact {name} has no GraphQL type"
     return kind
 
 

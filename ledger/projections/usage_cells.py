@@ -10,7 +10,8 @@ from ledger.database import Connection
 from ledger.domain.aggregation import Cell, Group
 from ledger.projections.usage_request import Bucket, Request
 
-FIRST_DAY: Final = date(1970, 1, 1)
+FIRST_DAY: Final = date(1969, 12, 31)
+"""The local day of the first instant that the ledger takes, in zones west of Greenwich."""
 CELL_FIELDS: Final = (
     "count",
     "total",

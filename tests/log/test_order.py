@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from ledger import event_log
+from ledger.database import connect
 from ledger.domain.refusals import LedgerUnavailable
 from ledger.event_log import LOCK, LogHasHole
 from ledger.log_rows import NewEvent, copy_rows
@@ -45,11 +46,14 @@ async def follow(ledger: Ledger, seen: list[int]) -> None:
 
 
 async def seen_while_eight_write(ledger: Ledger) -> list[int]:
-    """The positions that a tail reader saw until eight writers were done, and for a moment after."""
+    """The positions that a tail reader saw until it had as many as eight writers wrote, or for 5 s after them."""
     seen: list[int] = []
     reader = asyncio.create_task(follow(ledger, seen))
     await write_from_eight_processes(ledger.url)
-    await asyncio.sleep(0.1)
+    for _ in range(500):
+        if len(seen) >= WRITERS * APPENDS:
+            break
+        await asyncio.sleep(0.01)
     reader.cancel()
     await asyncio.gather(reader, return_exceptions=True)
     return seen
@@ -107,6 +111,16 @@ async def test_a_second_process_that_waits_too_long_is_told_to_repeat(
             await ledger.tell(usage(1))
         await other.execute("select pg_advisory_unlock($1)", LOCK)
     assert list(await ledger.tell(usage(1))) == [1]
+
+
+async def test_a_process_that_stalls_with_the_lock_is_fenced(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guard is the bound on idling within the transaction: at 10 s the append would outlast the test's patience."""
+    stalled = await connect(ledger.url, application="writer")
+    await stalled.execute(event_log.BEGIN_UNDER_LOCK.replace("'10s'", "'100ms'"))
+    async with asyncio.timeout(5):
+        assert list(await ledger.tell(usage(1))) == [1]
+    with pytest.raises(event_log.CONNECTION_LOST):
+        await stalled.execute("commit")
 
 
 async def test_appends_of_several_processes_never_interleave(ledger: Ledger) -> None:

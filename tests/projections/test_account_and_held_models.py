@@ -125,7 +125,7 @@ async def test_the_catalogue_follows_decisions_of_this_process_and_of_others(wor
     async with open_ledger(world.ledger.url) as other, asyncio.timeout(10):
         elsewhere = World(other, follower, world.projector)
         await elsewhere.account(OpenAccount("there", "There", "UTC"))
-        while len(follower.catalogue.accounts) < 2:
+        for _ in iter(lambda: len(follower.catalogue.accounts) < 2, False):
             await asyncio.sleep(0.01)
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)

@@ -16,6 +16,7 @@ import pytest
 import redis
 from dramatiq.brokers.redis import RedisBroker
 
+from ledger.embedded.redis import Redis
 from ledger.workers import broker as broker_module
 from ledger.workers.broker import QUEUE, QueueFull, dead_letters, open_broker
 from ledger.workers.schedule import CLAIM, Job, enqueue_due
@@ -169,3 +170,23 @@ def test_what_a_killed_worker_was_doing_is_done_by_another(broker: RedisBroker, 
     with working(broker):
         wait_until(lambda: bool(ran))
     assert ran == [1]
+
+
+def test_a_worker_goes_on_with_a_redis_that_was_killed_and_started_again(server_directory: Path) -> None:
+    server = Redis(server_directory / "redis").start()
+    broker = open_broker(server.url)
+    ran: list[int] = []
+    dramatiq.actor(broker=broker, queue_name=QUEUE, actor_name="sweep")(lambda: ran.append(1))
+    try:
+        with working(broker):
+            enqueue_due(broker, NOON, (QUICK,))
+            wait_until(lambda: len(ran) == 1)
+            os.kill(int(broker.client.info("server")["process_id"]), signal.SIGKILL)
+            with pytest.raises(redis.RedisError):
+                enqueue_due(broker, NOON + timedelta(minutes=1), (QUICK,))
+            server.start()
+            enqueue_due(broker, NOON + timedelta(minutes=1), (QUICK,))
+            wait_until(lambda: len(ran) == 2)
+    finally:
+        broker.close()
+        server.stop()

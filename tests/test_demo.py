@@ -1,0 +1,161 @@
+"""`ledger demo` from nothing: it loads, answers, stops, starts again, and survives the death of all its processes."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PATIENCE_SECONDS = 60
+QUERY = """
+query ($from: Date!, $to: Date!) {
+  account(key: "northwind-robotics") {
+    ... on Account { name usage(meter: "api_requests", from: $from, to: $to, window: TOTAL) {
+      ... on UsageSeries { rows { quantity eventCount } }
+    } }
+  }
+}
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Demo:
+    """One run of `ledger demo`, from its start to the line that says how to stop it."""
+
+    def __init__(self, directory: Path, *options: str) -> None:
+        self.port = free_port()
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(("LEDGER_", "OTEL_"))}
+        environ |= {"LEDGER_DATA_DIR": str(directory), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        began = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "ledger", "demo", "--port", str(self.port), "--events", "2500", *options],
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.said = ""
+        while "Ctrl-C stops it" not in self.said:
+            line = self.process.stdout.readline()
+            assert line, f"the demo ended: {self.said}"
+            self.said += line
+        self.seconds = time.monotonic() - began
+        found = re.search(r"API key:\s+(\S+)", self.said)
+        assert found is not None
+        self.key = found.group(1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.interrupt()
+
+    def ask(self, path: str, body: object = None) -> Any:
+        content = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", content)
+        request.add_header("Authorization", f"Bearer {self.key}")
+        request.add_header("Content-Type", "application/json")
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
+    def events(self) -> int:
+        return int(self.ask("/health/ready")["position"])
+
+    def requests(self) -> int:
+        """The requests of one account over all of the generated month, as GraphQL tells them."""
+        found = re.search(r"up to (\d+)-(\d+)-(\d+)", self.said)
+        assert found is not None
+        year = int(found.group(1))
+        variables = {"from": f"{year - 1}-12-01", "to": f"{year}-12-31"}
+        answer = self.ask("/graphql", {"query": QUERY, "variables": variables})
+        (row,) = answer["data"]["account"]["usage"]["rows"]
+        return int(row["quantity"])
+
+    def children(self) -> list[int]:
+        return [
+            int(pid)
+            for children in Path(f"/proc/{self.process.pid}/task").glob("*/children")
+            for pid in children.read_text().split()
+        ]
+
+    def kill_everything(self) -> None:
+        for pid in [*self.children(), self.process.pid]:
+            os.kill(pid, signal.SIGKILL)
+        self.process.communicate()
+
+    def interrupt(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        said, _ = self.process.communicate(timeout=PATIENCE_SECONDS)
+        self.said += said
+        return self.process.returncode
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="the test finds the processes in /proc")
+def test_the_demo_loads_once_stops_in_order_and_loses_nothing_when_all_of_it_is_killed(server_directory: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(Demo(server_directory))
+        assert "none of them real" in first.said
+        assert (server_directory / "demo" / "api-key").stat().st_mode & 0o777 == 0o600
+        assert (server_directory / "demo" / "api-key").read_text() == first.key
+        events, requests = first.events(), first.requests()
+        assert events > 2_000
+        assert requests > 0
+        left = first.children()
+        assert len(left) == 5, "Postgres, Redis, projector, worker, API"
+        assert first.interrupt() == 0, first.said
+        assert "Stopped." in first.said
+        for pid in left:
+            with pytest.raises(ProcessLookupError):
+                os.kill(pid, 0)
+
+        second = stack.enter_context(Demo(server_directory))
+        assert "Loading" not in second.said
+        assert second.seconds < 20
+        assert (second.events(), second.requests(), second.key) == (events, requests, first.key)
+        second.kill_everything()
+
+        third = stack.enter_context(Demo(server_directory))
+        assert (third.events(), third.requests(), third.key) == (events, requests, first.key)
+        assert third.interrupt() == 0, third.said
+
+
+def test_the_demo_does_not_mix_with_events_of_ones_own(database_url: str, redis_url: str, tmp_path: Path) -> None:
+    ours = {"LEDGER_DATABASE_URL": database_url, "LEDGER_REDIS_URL": redis_url, "LEDGER_DATA_DIR": str(tmp_path)}
+    environ = {**os.environ, **ours, "PYTHONPATH": str(ROOT)}
+
+    def ledger(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "ledger", *arguments],
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+
+    ledger("keys", "issue", "--name", "mine", "--role", "viewer")
+    refused = ledger("demo", "--port", str(free_port()))
+    assert refused.returncode == 2
+    assert "holds events that are not the demo's" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert "The log holds 1 events" in ledger("status").stdout
+    wiped = ledger("demo", "--fresh", "--port", str(free_port()))
+    assert wiped.returncode == 2
+    assert "only the demo's own embedded database" in wiped.stderr
