@@ -23,6 +23,7 @@ LOCK: Final = 7_301_001
 CONNECTION_LOST: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the driver's, where the server ends a connection in the middle of a COPY
     asyncpg.OperatorInterventionError,
     ConnectionError,
     OSError,

@@ -75,9 +75,11 @@ def process(*arguments: str, **ours: str) -> Iterator[subprocess.Popen[bytes]]:
         env=environ(**ours),
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
+    assert child.stderr is not None
     try:
+        assert b"started" in child.stderr.readline(), "from here on it stops in order"
         yield child
     finally:
         child.kill()
@@ -242,7 +244,6 @@ def test_every_process_stops_in_order_when_told(database_url: str, redis_url: st
         process("worker", **ours) as worker,
     ):
         wait_until_live(port)
-        time.sleep(1)
         children = (api, projector, worker)
         assert [child.poll() for child in children] == [None, None, None]
         for child, number in zip(children, (signal.SIGTERM, signal.SIGINT, signal.SIGTERM), strict=True):
@@ -252,7 +253,6 @@ def test_every_process_stops_in_order_when_told(database_url: str, redis_url: st
 
 def test_a_process_stops_when_its_parent_is_gone(database_url: str) -> None:
     with process("projector", LEDGER_DATABASE_URL=database_url, **{STOP_WITH_PARENT: "1"}) as child:
-        time.sleep(1)
         assert child.poll() is None
         assert child.stdin is not None
         child.stdin.close()

@@ -85,6 +85,7 @@ class Demo:
         year = int(found.group(1))
         variables = {"from": f"{year - 1}-12-01", "to": f"{year}-12-31"}
         answer = self.ask("/graphql", {"query": QUERY, "variables": variables})
+        assert "errors" not in answer, answer
         (row,) = answer["data"]["account"]["usage"]["rows"]
         return int(row["quantity"])
 

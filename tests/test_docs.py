@@ -1,24 +1,15 @@
-"""The documents say what the program does: their examples run, and their tables are held against the code.
-
-A block ```graphql is sent with the ```json variables below it, a block ```sh is carried out (curl, gzip, ledger), a
-block with `file=NAME` is put into a file, and what follows as ```json answer or ```text answer must be the answer.
-`...` in an answer stands for anything. Blocks ```console are for people only.
-"""
+"""The documents say what the program does: their examples run, and their tables are held against the code."""
 
 import ast
-import asyncio
-import gzip
 import importlib
 import json
-import os
 import re
 import shlex
-import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 import httpx
 import pytest
@@ -28,157 +19,29 @@ from ledger.commands.accounts import change_account
 from ledger.commands.meters import change_meter
 from ledger.domain.access import GRANTS, ROLES, KeyEvent
 from ledger.domain.accounts import AccountEvent, AliasAccount, OpenAccount
+from ledger.domain.aggregation import Query
+from ledger.domain.aggregation import measure as measured
 from ledger.domain.events import EVENTS, Event, UsageDismissed
 from ledger.domain.mending import REASONS
 from ledger.domain.metadata import Metadata
 from ledger.domain.metering import AGGREGATIONS
 from ledger.domain.meters import DefineMeter, MeterEvent
+from ledger.domain.reckoning import Measure
+from ledger.domain.samples import Sample
 from ledger.domain.usage import UsageEvent
 from ledger.sandbox.customers import CUSTOMERS, METERS
 from ledger.settings import Settings
 from ledger.telemetry import Telemetry
 from tests.edges import Edge, open_edge
+from tests.stories import ANYTHING, FENCE, Story, blocks, curl, is_as_shown
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted(DOCS.rglob("*.md"))]
 RUN = [DOCS / "api.md", DOCS / "usage-in.md", ROOT / "README.md"]
-FENCE = re.compile(r"^```(?P<told>[^\n`]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:|mailto:)(?P<target>[^)#\s]*)(?:#(?P<anchor>[^)\s]*))?\)")
-COMMAND = re.compile(r"^(?=curl |gzip |ledger )", re.MULTILINE)
-ANYTHING = "..."
 SHIFTING = frozenset({"position", "firstPosition", "lastPosition", "lagMilliseconds", "eventsBehind"})
 """What differs between the ledger that the README was written on and another one with the same usage."""
-
-
-class Block(NamedTuple):
-    """A fenced block of a document: the words after the fence, the text in it, and where the text begins."""
-
-    language: str
-    words: tuple[str, ...]
-    text: str
-    at: int
-
-    def option(self, name: str) -> str | None:
-        """The value of `name=value` among the words."""
-        return next((word.partition("=")[2] for word in self.words if word.startswith(f"{name}=")), None)
-
-
-def blocks(document: str) -> list[Block]:
-    found = []
-    for match in FENCE.finditer(document):
-        language, *words = match["told"].split() or [""]
-        found.append(Block(language, tuple(words), match["text"], match.start("text")))
-    return found
-
-
-@dataclass
-class Story:
-    """Carries out a document's examples in their order on one ledger, and keeps what was answered last."""
-
-    edge: Edge
-    folder: Path
-    environ: Mapping[str, str]
-    said: str | None = None
-
-    async def tell(self, document: str) -> list[tuple[Block, str]]:
-        """Every block that shows an answer, with the answer that there was."""
-        answers = []
-        told = blocks(document)
-        for block, following in zip(told, [*told[1:], None], strict=True):
-            if block.language == "graphql":
-                is_given = following is not None and following.words == ("variables",)
-                await self.ask(block, json.loads(following.text) if following and is_given else None)
-            elif block.language == "sh":
-                for command in COMMAND.split(block.text):
-                    await self.carry_out(command, block)
-            elif name := block.option("file"):
-                (self.folder / name).write_text(block.text)
-            elif block.words == ("answer",):
-                assert self.said is not None, f"nothing was asked that this answers: {block.text}"
-                answers.append((block, self.said))
-                self.said = None
-        return answers
-
-    async def ask(self, block: Block, variables: dict[str, Any] | None) -> None:
-        response = await self.edge.client.post(
-            "/graphql",
-            json={"query": block.text, "variables": variables},
-            headers={"authorization": f"Bearer {await self.key(block)}"},
-        )
-        await self._settle(response.text)
-
-    async def carry_out(self, command: str, block: Block) -> None:
-        text = command.replace("\\\n", " ").replace("$LEDGER", str(self.edge.client.base_url).rstrip("/"))
-        match shlex.split(text.replace("$KEY", await self.key(block)), comments=True):
-            case []:
-                return
-            case ["curl", *options]:
-                response = await self.edge.client.request(**curl(options, self.folder))
-                await self._settle(response.text)
-            case ["gzip", "--keep", name]:
-                (self.folder / f"{name}.gz").write_bytes(gzip.compress((self.folder / name).read_bytes()))
-            case ["ledger", *arguments]:
-                await self._settle(await ledger(arguments, self.folder, self.environ))
-            case other:
-                raise AssertionError(f"nobody knows how to run {other}")
-
-    async def key(self, block: Block) -> str:
-        """The admin's key, or that of `as=ROLE` or `as=ROLE:ACCOUNT`."""
-        role, _, account = (block.option("as") or "admin").partition(":")
-        return await self.edge.key(role, account=account or None)
-
-    async def _settle(self, said: str) -> None:
-        self.said = said
-        await self.edge.follower.refresh()
-        await self.edge.project()
-
-
-def curl(options: list[str], folder: Path) -> dict[str, Any]:
-    """The request that curl would make of its options."""
-    request: dict[str, Any] = {"method": "GET", "headers": {}}
-    words = iter(options)
-    for word in words:
-        if word == "-H":
-            name, _, text = next(words).partition(": ")
-            request["headers"][name] = text
-        elif word in ("-d", "--data-binary"):
-            told = next(words)
-            request["method"] = "POST"
-            request["content"] = (folder / told[1:]).read_bytes() if told.startswith("@") else told.encode()
-        elif word != "-sS":
-            assert "url" not in request, f"curl is given {word}, which is no option that we know"
-            request["url"] = word
-    return request
-
-
-async def ledger(arguments: list[str], folder: Path, environ: Mapping[str, str]) -> str:
-    """What the command prints."""
-    program = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "ledger", *arguments),
-        cwd=folder,
-        env={**os.environ, "COLUMNS": "120", "PYTHONPATH": str(ROOT), **environ},
-        stdout=asyncio.subprocess.PIPE,
-    )
-    printed, _ = await program.communicate()
-    return printed.decode()
-
-
-def is_as_shown(shown: object, actual: object, *, shifting: frozenset[str] = frozenset()) -> bool:
-    """Whether an answer is the one that is shown; the numbers called as in `shifting` may be others."""
-    if shown == ANYTHING:
-        return True
-    if isinstance(shown, dict) and isinstance(actual, dict):
-        return shown.keys() == actual.keys() and all(
-            (name in shifting and isinstance(actual[name], int))
-            or is_as_shown(shown[name], actual[name], shifting=shifting)
-            for name in shown
-        )
-    if isinstance(shown, list) and isinstance(actual, list):
-        return len(shown) == len(actual) and all(
-            is_as_shown(one, other, shifting=shifting) for one, other in zip(shown, actual, strict=True)
-        )
-    return type(shown) is type(actual) and shown == actual
 
 
 async def open_story(edge: Edge, folder: Path, database_url: str) -> Story:
@@ -205,7 +68,7 @@ async def test_the_examples_answer_what_the_document_shows(path: Path, database_
         if is_readme:
             await open_demo(edge)
         story = await open_story(edge, tmp_path, database_url)
-        answers = await story.tell(path.read_text())
+        answers = await story.tell(blocks(path))
     assert answers
     for block, said in answers:
         if block.language == "json":
@@ -230,14 +93,14 @@ def test_an_answer_that_is_another_is_found() -> None:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_query_is_one_that_the_schema_knows(path: Path) -> None:
     schema = build_schema((ROOT / "schema.graphql").read_text())
-    for block in blocks(path.read_text()):
+    for block in blocks(path):
         if block.language == "graphql" and "invalid" not in block.words:
             assert validate(schema, parse(block.text)) == [], block.text
 
 
 def test_the_cookbook_uses_every_query_and_mutation() -> None:
     schema = build_schema((ROOT / "schema.graphql").read_text())
-    told = " ".join(block.text for block in blocks((DOCS / "api.md").read_text()) if block.language == "graphql")
+    told = " ".join(block.text for block in blocks(DOCS / "api.md") if block.language == "graphql")
     assert schema.query_type is not None
     assert schema.mutation_type is not None
     fields = [*schema.query_type.fields, *schema.mutation_type.fields]
@@ -309,9 +172,7 @@ def test_the_table_of_settings_has_every_variable_that_is_read() -> None:
 
 def test_the_table_of_rights_is_what_roles_are_granted() -> None:
     rows = table(DOCS / "security.md", "Right")
-    granted = {
-        role: frozenset(row[0] for row in rows if row[2:][column] == "yes") for column, role in enumerate(ROLES)
-    }
+    granted = {role: frozenset(row[0] for row in rows if row[2:][column] == "yes") for column, role in enumerate(ROLES)}
     assert granted == GRANTS
 
 
@@ -346,6 +207,24 @@ def texts(nodes: Iterator[ast.Call], argument: int) -> set[str]:
         and isinstance(told := node.args[argument], ast.Constant)
         and isinstance(told.value, str)
     }
+
+
+def test_the_worked_examples_of_aggregations_come_out_as_told() -> None:
+    monday = datetime(2025, 3, 3, tzinfo=UTC)
+
+    def days(measure: Measure, told: list[tuple[int, int, str, bool]], *, carries_over: bool) -> list[int]:
+        samples = [
+            Sample(monday + timedelta(hours=hour), number, Decimal(change), text, is_removal)
+            for number, (hour, change, text, is_removal) in enumerate(told, 1)
+        ]
+        end = monday + timedelta(days=3)
+        query = Query(measure=measure, start=monday, end=end, window="DAY", carries_over=carries_over)
+        return [int(one.value) for one in measured(query, samples) if one.value is not None]
+
+    seats = [(9, 1, "anna", False), (10, 1, "ben", False), (36, 1, "anna", True)]
+    assert days("unique_count", seats, carries_over=True) == [2, 1, 1]
+    assert days("unique_count", seats, carries_over=False) == [2, 0]
+    assert days("time_weighted_sum", [(12, 10, "", False), (66, -4, "", False)], carries_over=True) == [5, 10, 9]
 
 
 def test_the_table_of_held_usage_has_every_code() -> None:

@@ -30,7 +30,7 @@ Port = Annotated[int | None, typer.Option(min=1, max=65535, help="The port; 8000
 
 def serve(host: Host = None, port: Port = None) -> None:
     """Serve the HTTP and GraphQL API."""
-    chosen = _begin("serve", host=host, port=port)
+    chosen = _begin(host=host, port=port)
     require_free_port(chosen.host, chosen.port)
     with database(chosen) as database_url:
         _run(_serve(chosen, database_url))
@@ -39,6 +39,7 @@ def serve(host: Host = None, port: Port = None) -> None:
 async def _serve(chosen: Settings, database_url: str) -> None:
     async with open_ledger(database_url):
         pass  # a database that cannot be opened is told in a sentence, before anything listens
+    _tell_start("api")
     from ledger.app import serve as serve_app  # not above: GraphQL takes the other commands half a second to import
 
     await serve_app(chosen, database_url)
@@ -46,13 +47,14 @@ async def _serve(chosen: Settings, database_url: str) -> None:
 
 def projector() -> None:
     """Keep the read models behind the log up to date."""
-    chosen = _begin("projector")
+    chosen = _begin()
     with database(chosen) as database_url:
         _run(_project(database_url))
 
 
 async def _project(database_url: str) -> None:
     async with open_ledger(database_url) as ledger:
+        _tell_start("projector")
         await _until_stopped(_projecting(ledger))
 
 
@@ -68,7 +70,7 @@ def worker() -> None:
     from ledger.workers.broker import open_broker
     from ledger.workers.worker import work
 
-    chosen = _begin("worker")
+    chosen = _begin()
     with database(chosen) as database_url, redis_server(chosen) as redis_url:
         broker = open_broker(redis_url)
         try:
@@ -79,10 +81,11 @@ def worker() -> None:
         stop = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
+        _tell_start("worker")
         work(broker, stop)
 
 
-def _begin(command: str, *, host: str | None = None, port: int | None = None) -> Settings:
+def _begin(*, host: str | None = None, port: int | None = None) -> Settings:
     """The settings with what the command line says; logs and the end of our parent are looked after from here on."""
     chosen = settings()
     chosen = msgspec.structs.replace(chosen, host=host or chosen.host, port=port or chosen.port)
@@ -91,8 +94,11 @@ def _begin(command: str, *, host: str | None = None, port: int | None = None) ->
         signal.signal(number, _leave)
     if os.environ.get(STOP_WITH_PARENT):
         threading.Thread(target=_stop_with_parent, name="parent", daemon=True).start()
-    structlog.get_logger("process").info("starting", command=command)
     return chosen
+
+
+def _tell_start(name: str) -> None:
+    structlog.get_logger("process").info("started", process=name)
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - as signal calls it

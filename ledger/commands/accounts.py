@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import cast
 
 from ledger.commands.decision import decide_on, history
-from ledger.domain.accounts import AccountCommand, AccountEvent, NameState, decide, evolve, subject_of
+from ledger.domain.accounts import AccountCommand, AccountEvent, NameState, OpenAccount, decide, evolve, subject_of
 from ledger.domain.events import Event
 from ledger.domain.metadata import Metadata
 from ledger.domain.names import account_stream
@@ -14,6 +14,8 @@ from ledger.event_log import EventLog
 
 async def change_account(log: EventLog, command: AccountCommand, *, now: datetime, metadata: Metadata) -> int:
     """Carry out a command on an account; refusals as `ledger.domain.accounts.decide` raises them."""
+    if isinstance(command, OpenAccount) and command.opened_at is None:
+        command = command._replace(opened_at=now)
     name = subject_of(command)
 
     async def decided(past: list[Event]) -> Sequence[Event]:

@@ -1,5 +1,6 @@
 """Accounts: who uses the product. One stream per name, so that no name is ever both a key and an alias."""
 
+from datetime import datetime
 from typing import NamedTuple, assert_never
 
 from ledger.domain.events import (
@@ -16,11 +17,12 @@ AccountEvent = AccountOpened | AccountRenamed | AccountZoneChanged | AccountAlia
 
 
 class OpenAccount(NamedTuple):
-    """Open an account under a key of the caller's choice."""
+    """Open an account under a key of the caller's choice; it exists since `opened_at`, which may be in the past."""
 
     account: str
     name: str
     zone: str
+    opened_at: datetime | None = None
 
 
 class RenameAccount(NamedTuple):
@@ -109,7 +111,7 @@ def _open(state: NameState, command: OpenAccount) -> list[AccountEvent]:
     require_zone(command.zone)
     if state.account is not None:
         raise NameTaken(name=command.account, account=state.account)
-    return [AccountOpened(account=command.account, name=command.name, zone=command.zone)]
+    return [AccountOpened(**command._asdict())]
 
 
 def _alias(state: NameState, command: AliasAccount) -> list[AccountEvent]:

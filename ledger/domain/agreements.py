@@ -19,6 +19,9 @@ PARTS_MAX: Final = 200
 """The most overrides, entitlements or commitments of one contract, and the most charges in the scope of a grant."""
 
 
+LateAction = Literal["carry_forward", "credit", "bill_now", "absorb"]
+
+
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A part of a contract: immutable, closed."""
 
@@ -86,12 +89,22 @@ class CreditGrant(_Part, frozen=True):
 class LatePolicy(_Part, frozen=True):
     """What becomes of the difference that usage makes after its period was closed (DESIGN section 8).
 
-    `carry_forward` puts it on the next invoice, `credit` and `bill_now` settle it at once, `absorb` drops it. A
-    difference of at most `small_amount` is always absorbed.
+    `carry_forward` puts it on the next invoice; `bill_now` settles it at once, either way; `credit` gives back what
+    was billed too much at once and drops the rest; `absorb` drops it. A difference of at most `small_amount` is
+    always dropped.
     """
 
-    action: Literal["carry_forward", "credit", "bill_now", "absorb"] = "carry_forward"
+    action: LateAction = "carry_forward"
     small_amount: Decimal = ZERO
+
+
+def late_action(policy: LatePolicy, difference: Money) -> LateAction:
+    """What becomes of a difference: above zero the period owes it, below zero it is owed to the customer."""
+    if abs(difference.amount) <= policy.small_amount or not difference.minor_units:
+        return "absorb"
+    if policy.action == "credit" and difference.minor_units > 0:
+        return "absorb"
+    return policy.action
 
 
 class ContractTerms(_Part, frozen=True):

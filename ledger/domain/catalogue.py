@@ -25,7 +25,7 @@ from ledger.domain.events import (
     ContractStarted,
     CreditGranted,
     CreditRevoked,
-    EntitlementSet,
+    EntitlementChanged,
     Event,
     KeyIssued,
     KeyRevoked,
@@ -44,6 +44,7 @@ from ledger.domain.metering import MeterDefinition, Reading, Unreadable, read
 from ledger.domain.periods import Period
 from ledger.domain.plans import Plan
 from ledger.domain.segments import part_at
+from ledger.domain.values import EPOCH
 
 FUTURE_MAX: Final = timedelta(hours=24)
 """How far ahead of its recording an event may claim to have happened before it is held."""
@@ -56,6 +57,7 @@ class Account(NamedTuple):
     name: str
     zone: str
     aliases: tuple[str, ...] = ()
+    opened_at: datetime = EPOCH
 
 
 class Held(NamedTuple):
@@ -179,7 +181,7 @@ class Catalogue:
                 | ContractEnded()
                 | CreditGranted()
                 | CreditRevoked()
-                | EntitlementSet()
+                | EntitlementChanged()
             ):
                 self.parts.pop(event.account, None)
                 self.contracts[event.account] = contracts.evolve(self.contracts.get(event.account, ()), event)
@@ -189,7 +191,8 @@ class Catalogue:
     def _apply_account(self, event: AccountOpened | AccountRenamed | AccountZoneChanged) -> None:
         match event:
             case AccountOpened():
-                self.accounts[event.account] = Account(event.account, event.name, event.zone)
+                opened_at = event.opened_at or EPOCH
+                self.accounts[event.account] = Account(event.account, event.name, event.zone, opened_at=opened_at)
                 self.names[event.account] = event.account
             case AccountRenamed():
                 account = self.accounts[event.account]

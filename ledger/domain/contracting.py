@@ -24,7 +24,7 @@ from ledger.domain.events import (
     ContractStarted,
     CreditGranted,
     CreditRevoked,
-    EntitlementSet,
+    EntitlementChanged,
 )
 from ledger.domain.plans import Plan, version_at
 from ledger.domain.pricing import PlanTerms
@@ -102,7 +102,7 @@ class RevokeCredit(NamedTuple):
     effective_at: datetime
 
 
-class SetEntitlement(NamedTuple):
+class ChangeEntitlement(NamedTuple):
     """Change how much of a meter the contract includes, from `effective_at` on."""
 
     account: str
@@ -118,7 +118,7 @@ ContractCommand = (
     | EndContract
     | GrantCredit
     | RevokeCredit
-    | SetEntitlement
+    | ChangeEntitlement
 )
 
 
@@ -186,7 +186,7 @@ def _require_choice(
     return chosen
 
 
-_Change = ChangePlan | PauseContract | ResumeContract | EndContract | RevokeCredit | SetEntitlement
+_Change = ChangePlan | PauseContract | ResumeContract | EndContract | RevokeCredit | ChangeEntitlement
 
 
 def _change(contract: Contract, command: _Change, now: datetime, plans: Mapping[str, Plan]) -> list[ContractEvent]:
@@ -214,9 +214,9 @@ def _change(contract: Contract, command: _Change, now: datetime, plans: Mapping[
             return _pause(contract, effective_at)
         case EndContract():
             return [ContractEnded(account=account, effective_at=effective_at)]
-        case SetEntitlement(entitlement=entitlement):
+        case ChangeEntitlement(entitlement=entitlement):
             check_entitlement(entitlement)
-            return [EntitlementSet(account=account, effective_at=effective_at, entitlement=entitlement)]
+            return [EntitlementChanged(account=account, effective_at=effective_at, entitlement=entitlement)]
         case _:
             assert_never(command)
 

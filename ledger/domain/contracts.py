@@ -16,7 +16,7 @@ from ledger.domain.events import (
     ContractStarted,
     CreditGranted,
     CreditRevoked,
-    EntitlementSet,
+    EntitlementChanged,
 )
 
 ContractChange = (
@@ -26,7 +26,7 @@ ContractChange = (
     | ContractEnded
     | CreditGranted
     | CreditRevoked
-    | EntitlementSet
+    | EntitlementChanged
 )
 ContractEvent = ContractStarted | ContractChange
 
@@ -111,7 +111,7 @@ def _changed(contract: Contract, event: ContractChange) -> Contract:
                 for one in contract.grants
             )
             return contract._replace(grants=tuple(grants))
-        case EntitlementSet():
+        case EntitlementChanged():
             entitlements = sorted(
                 (*contract.entitlements, (event.effective_at, event.entitlement)), key=lambda since: since[0]
             )

@@ -81,14 +81,15 @@ class UsageDismissed(Event, frozen=True, kw_only=True):
     note: str = ""
 
 
-class AccountOpened(Event, frozen=True, kw_only=True):
-    """A customer's account exists; `zone` (IANA) decides where its days and periods begin."""
+class AccountOpened(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """A customer's account exists, since `opened_at`; `zone` (IANA) decides where its days and periods begin."""
 
     TOPIC = "AccountOpened"
 
     account: str
     name: str
     zone: str
+    opened_at: datetime | None = None
 
 
 class AccountRenamed(Event, frozen=True, kw_only=True):
@@ -276,10 +277,10 @@ class CreditRevoked(Event, frozen=True, kw_only=True):
     effective_at: datetime
 
 
-class EntitlementSet(Event, frozen=True, kw_only=True):
+class EntitlementChanged(Event, frozen=True, kw_only=True):
     """The account's contract includes another quantity of a meter from `effective_at` on."""
 
-    TOPIC = "EntitlementSet"
+    TOPIC = "EntitlementChanged"
 
     account: str
     effective_at: datetime
@@ -311,7 +312,7 @@ EVENTS: tuple[type[Event], ...] = (
     ContractEnded,
     CreditGranted,
     CreditRevoked,
-    EntitlementSet,
+    EntitlementChanged,
 )
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _decoders = {event.TOPIC: msgspec.json.Decoder(event, float_hook=exact_number) for event in EVENTS}

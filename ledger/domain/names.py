@@ -60,3 +60,13 @@ def meter_stream(meter: str) -> bytes:
 def key_stream(key_id: str) -> bytes:
     """The stream of an API key."""
     return stream_id("", "key", key_id)
+
+
+def plan_stream(plan: str) -> bytes:
+    """The stream of a plan and its versions."""
+    return stream_id("", "plan", plan)
+
+
+def contract_stream(account: str) -> bytes:
+    """The stream of an account's contracts: one stream, so there are never two at once."""
+    return stream_id("", "contract", account)

@@ -78,7 +78,8 @@ async def step(pool: Pool, log: EventLog) -> bool:
 async def _fold(connection: Connection, event: Event, position: int, recorded_at: datetime) -> None:
     match event:
         case AccountOpened():
-            await connection.execute(INSERT, event.account, event.name, event.zone, recorded_at, position)
+            opened_at = event.opened_at or recorded_at
+            await connection.execute(INSERT, event.account, event.name, event.zone, opened_at, position)
         case AccountRenamed():
             await connection.execute(RENAME, event.account, event.name, position)
         case AccountZoneChanged():

@@ -94,7 +94,7 @@ async def before(connection: Connection, request: Request) -> dict[Group, Cell]:
     selection = _selection(request, FIRST_DAY, request.start)
     rows = await connection.fetch(SELECT_DAYS, *selection, "TOTAL", request.limit + 1)
     request.require_room(len(rows))
-    return {_group(row): _cell(row) for row in rows}
+    return {_group(row): cell_of(row) for row in rows}
 
 
 async def unique_counts(connection: Connection, request: Request) -> dict[tuple[datetime, Group], int]:
@@ -120,12 +120,13 @@ def _selection(request: Request, start: date, end: date) -> tuple[Any, ...]:
 
 
 def _bucket(row: asyncpg.Record, start: datetime, end: datetime) -> Bucket:
-    return Bucket(start, end, _group(row), _cell(row))
+    return Bucket(start, end, _group(row), cell_of(row))
 
 
 def _group(row: asyncpg.Record) -> Group:
     return tuple(msgspec.json.decode(row["grouped"]))
 
 
-def _cell(row: asyncpg.Record) -> Cell:
+def cell_of(row: asyncpg.Record) -> Cell:
+    """The cell that a row's columns tell."""
     return Cell(**{name: row[name] for name in CELL_FIELDS})

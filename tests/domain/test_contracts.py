@@ -14,11 +14,15 @@ from ledger.domain.agreements import (
     ContractTerms,
     CreditGrant,
     Entitlement,
+    LateAction,
     LatePolicy,
     PlanChoice,
+    late_action,
 )
+from ledger.domain.catalogue import Catalogue
 from ledger.domain.charges import Charge, PerUnit
 from ledger.domain.contracting import (
+    ChangeEntitlement,
     ChangePlan,
     ContractCommand,
     EndContract,
@@ -26,7 +30,6 @@ from ledger.domain.contracting import (
     PauseContract,
     ResumeContract,
     RevokeCredit,
-    SetEntitlement,
     StartContract,
     decide,
 )
@@ -45,7 +48,8 @@ from ledger.domain.events import (
     ContractResumed,
     CreditGranted,
     CreditRevoked,
-    EntitlementSet,
+    EntitlementChanged,
+    PlanDefined,
 )
 from ledger.domain.money import Money
 from ledger.domain.pricing_refusals import (
@@ -127,8 +131,8 @@ def decided(past: list[ContractEvent], command: ContractCommand, opened_at: date
         ([STARTED, GRANTED, REVOKED], RevokeCredit("acme", "g", SOON), []),
         (
             [STARTED],
-            SetEntitlement("acme", SOON, SEATS),
-            [EntitlementSet(account="acme", effective_at=SOON, entitlement=SEATS)],
+            ChangeEntitlement("acme", SOON, SEATS),
+            [EntitlementChanged(account="acme", effective_at=SOON, entitlement=SEATS)],
         ),
     ],
 )
@@ -169,8 +173,8 @@ def test_a_command_leads_to_its_event_and_repeated_to_none(
         ([STARTED], RevokeCredit("acme", "g", SOON), GrantUnknown),
         ([STARTED, GRANTED, REVOKED], RevokeCredit("acme", "g", LATER), GrantUnknown),
         ([STARTED, GRANTED], RevokeCredit("acme", "g", NOW - TICK), EffectiveInPast),
-        ([STARTED], SetEntitlement("acme", SOON, Entitlement(meter="", quantity=D(1))), NameInvalid),
-        ([STARTED], SetEntitlement("acme", SOON, Entitlement(meter="m", quantity=D(-1))), PriceNegative),
+        ([STARTED], ChangeEntitlement("acme", SOON, Entitlement(meter="", quantity=D(1))), NameInvalid),
+        ([STARTED], ChangeEntitlement("acme", SOON, Entitlement(meter="m", quantity=D(-1))), PriceNegative),
     ],
 )
 def test_what_breaks_a_rule_is_refused(
@@ -281,8 +285,10 @@ def test_credit_may_be_for_charges_of_the_plan_alone(version: int | None) -> Non
 
 
 def test_what_stands_follows_from_the_events() -> None:
-    limit = EntitlementSet(account="acme", effective_at=SOON, entitlement=SEATS)
-    earlier = EntitlementSet(account="acme", effective_at=NOW, entitlement=Entitlement(meter="seats", quantity=None))
+    limit = EntitlementChanged(account="acme", effective_at=SOON, entitlement=SEATS)
+    earlier = EntitlementChanged(
+        account="acme", effective_at=NOW, entitlement=Entitlement(meter="seats", quantity=None)
+    )
     now = contract(STARTED, CHANGED, PAUSED, RESUMED, GRANTED, OTHER, REVOKED, limit, earlier)
     assert now.phases == (Phase(START, ON_PRO), Phase(SOON, ON_MAX))
     assert now.pauses == (Pause(SOON, LATER),)
@@ -311,3 +317,35 @@ def test_what_if_puts_the_whole_past_on_another_plan() -> None:
 
 def test_amounts_of_credit_are_whole_minor_units() -> None:
     assert GRANTED.grant.amount == eur(10) == Money(1000, "EUR")
+
+
+@pytest.mark.parametrize(
+    ("action", "difference", "then"),
+    [
+        ("carry_forward", 2, "carry_forward"),
+        ("carry_forward", -2, "carry_forward"),
+        ("carry_forward", 1, "absorb"),
+        ("bill_now", -1, "absorb"),
+        ("bill_now", 2, "bill_now"),
+        ("credit", -2, "credit"),
+        ("credit", 2, "absorb"),
+        ("absorb", 2, "absorb"),
+    ],
+)
+def test_late_usage_is_settled_by_policy_and_small_amounts_are_dropped(
+    action: LateAction, difference: int, then: LateAction
+) -> None:
+    assert late_action(LatePolicy(action=action, small_amount=D(1)), eur(difference)) == then
+
+
+def test_no_difference_leads_to_nothing() -> None:
+    assert late_action(LatePolicy(action="bill_now"), eur(0)) == "absorb"
+
+
+def test_the_catalogue_holds_plans_and_each_accounts_contracts() -> None:
+    catalogue = Catalogue()
+    pro = PLANS["pro"].versions[0].terms
+    for position, event in enumerate((PlanDefined(plan="pro", terms=pro), STARTED, CHANGED), start=1):
+        catalogue.apply(event, position)
+    assert catalogue.plans == {"pro": PLANS["pro"]}
+    assert catalogue.contracts == {"acme": folded(STARTED, CHANGED)}

@@ -7,7 +7,7 @@ import pytest
 
 from ledger.domain.agreements import ContractTerms, Entitlement
 from ledger.domain.entitlements import Standing, entitlements_at, use_of
-from ledger.domain.events import EntitlementSet
+from ledger.domain.events import EntitlementChanged
 from tests.domain.agreed import contract, started, utc
 
 D = Decimal
@@ -40,7 +40,7 @@ def test_the_entitlement_that_was_set_last_stands() -> None:
     first, second = (Entitlement(meter="seats", quantity=D(quantity)) for quantity in (10, 20))
     other = Entitlement(meter="calls", quantity=D(5))
     agreed = ContractTerms(currency="EUR", entitlements=(first, other))
-    changed = EntitlementSet(account="acme", effective_at=utc("2026-02-01"), entitlement=second)
+    changed = EntitlementChanged(account="acme", effective_at=utc("2026-02-01"), entitlement=second)
     now = contract(started(agreed=agreed), changed)
     assert entitlements_at(now, utc("2025-12-31")) == {}
     assert entitlements_at(now, utc("2026-01-31")) == {"seats": first, "calls": other}

@@ -36,6 +36,7 @@ from ledger.domain.events import (
     encode,
 )
 from ledger.domain.metering import Filter, MeterDefinition
+from tests.domain.billing_examples import BILLING_EXAMPLES
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden_bytes"
 TIME = datetime(2026, 3, 1, 12, 30, 15, 250000, tzinfo=UTC)
@@ -91,6 +92,7 @@ EXAMPLES: dict[str, Event] = {
     ),
     "KeyIssued.least": KeyIssued(key_id="0a1b2c", name="CI", secret_sha256="ab" * 32, roles=("admin",)),
     "KeyRevoked": KeyRevoked(key_id="0a1b2c"),
+    **BILLING_EXAMPLES,
 }
 
 
