@@ -22,7 +22,7 @@ async def ingest_1000(server: Server, *, is_quick: bool) -> list[Figure]:
 
 async def ingest_100(server: Server, *, is_quick: bool) -> list[Figure]:
     """A hundred events a request, against COPY of the same rows."""
-    events, pairs = (4_000, 1) if is_quick else (200_000, 5)
+    events, pairs = (4_000, 1) if is_quick else (150_000, 3)
     return [await _against_copy(server, "ingest_100", batch_size=100, events=events, pairs=pairs, goal=0.5)]
 
 

@@ -18,7 +18,7 @@ import msgspec
 from benchmarks.load import Load, Outcome
 
 LEDGER = [sys.executable, "-m", "ledger"]
-START_TIMEOUT_SECONDS = 30
+START_TIMEOUT_SECONDS = 60
 STOP_TIMEOUT_SECONDS = 15
 RUN_SECONDS_MAX = 300
 SHOWN_BYTES_MAX = 4_000
@@ -72,10 +72,12 @@ async def _running(
         process = await asyncio.create_subprocess_exec(
             *command, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=said, stderr=said
         )
+        is_well = False
         try:
             yield process
+            is_well = process.returncode is None
         finally:
-            if process.returncode is not None:
+            if not is_well:
                 said.seek(0)
                 sys.stderr.buffer.write(said.read()[-SHOWN_BYTES_MAX:])
             await _stop(process)

@@ -42,6 +42,9 @@ create trigger events_are_immutable before update or delete on events
     for each row execute function refuse_change();
 create trigger events_are_not_truncated before truncate on events
     for each statement execute function refuse_change();
+-- also in sessions that replay changes of a replica, where ordinary triggers sleep
+alter table events enable always trigger events_are_immutable;
+alter table events enable always trigger events_are_not_truncated;
 
 create function recorded_at_after(bigint) returns timestamptz language sql stable as
     'select recorded_at from events where position = $1 + 1';

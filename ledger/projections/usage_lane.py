@@ -120,6 +120,7 @@ class Lane:
         if len(rows) == limit:
             last = rows[-1]["position"]
             self._ahead = asyncio.create_task(self._log.since(last, limit=limit)), last
+            self._ahead[0].add_done_callback(_look_at)
         for is_plain, run in groupby(rows, key=self._is_plain):
             await self._fold(list(run), is_plain=is_plain)
             if self.is_outdated:
@@ -221,6 +222,12 @@ class Lane:
             await usage_series.make_live(connection)
             await begin_epoch(connection, [MAIN, BUILD])
         return True
+
+
+def _look_at(fetch: asyncio.Task[list[asyncpg.Record]]) -> None:
+    """Take note of how a fetch ended that may never be awaited: who needs its rows meets the fault again."""
+    if not fetch.cancelled():
+        fetch.exception()
 
 
 async def rebuild(pool: Pool, log: EventLog) -> None:

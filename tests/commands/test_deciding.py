@@ -138,8 +138,15 @@ async def test_an_account_may_have_a_long_history(ledger: Ledger) -> None:
     for number in range(30):
         await account(ledger, RenameAccount("acme", f"Acme {number}"))
     past = await history(ledger.log, account_stream("acme"))
-    assert past[0] == AccountOpened(account="acme", name="Acme", zone="UTC")
+    assert past[0] == AccountOpened(account="acme", name="Acme", zone="UTC", opened_at=NOW)
     assert len(past) == 31
+
+
+async def test_an_account_may_have_been_open_for_long(ledger: Ledger) -> None:
+    since = NOW - timedelta(days=365)
+    await account(ledger, OpenAccount("acme", "Acme", "UTC", since))
+    [(_, opened)] = await ledger.events()
+    assert opened == AccountOpened(account="acme", name="Acme", zone="UTC", opened_at=since)
 
 
 async def test_a_meter_is_defined_once(ledger: Ledger) -> None:

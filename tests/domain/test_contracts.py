@@ -110,6 +110,8 @@ def decided(past: list[ContractEvent], command: ContractCommand, opened_at: date
         ([STARTED, ENDED], START_PRO._replace(started_at=SOON), [started("2026-03-10")]),
         ([STARTED], TO_MAX, [CHANGED]),
         ([STARTED], ChangePlan("acme", SOON, ON_PRO), []),
+        ([STARTED], TO_MAX._replace(effective_at=NOW), [msgspec.structs.replace(CHANGED, effective_at=NOW)]),
+        ([started("2026-03-10")], TO_MAX, [CHANGED]),
         ([STARTED, CHANGED], TO_MAX, []),
         ([STARTED, CHANGED], ChangePlan("acme", SOON, ON_PRO), [msgspec.structs.replace(CHANGED, choice=ON_PRO)]),
         ([STARTED], PauseContract("acme", SOON), [PAUSED]),

@@ -79,6 +79,7 @@ EXAMPLES: dict[str, Event] = {
     "UsageMended.least": UsageMended(supersedes=(), reason="other", **(TOLD | {"data": {}})),
     "UsageDismissed": UsageDismissed(supersedes=(7,), reason="test_traffic", note="load test"),
     "AccountOpened": AccountOpened(account="acme", name="Acme Ltd", zone="Europe/Paris"),
+    "AccountOpened.since": AccountOpened(account="acme", name="Acme Ltd", zone="Europe/Paris", opened_at=TIME),
     "AccountRenamed": AccountRenamed(account="acme", name="Acme SE"),
     "AccountZoneChanged": AccountZoneChanged(account="acme", zone="America/New_York"),
     "AccountAliased": AccountAliased(account="acme", alias="cus_1"),

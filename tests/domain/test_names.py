@@ -7,8 +7,10 @@ import pytest
 from ledger.domain import names
 from ledger.domain.names import (
     account_stream,
+    contract_stream,
     key_stream,
     meter_stream,
+    plan_stream,
     require_name,
     require_zone,
     stream_id,
@@ -48,16 +50,26 @@ def test_a_stream_is_the_version_5_uuid_of_its_parts(parts: tuple[str, ...]) -> 
 
 def test_the_streams_never_change() -> None:
     """Another id here would make every stored stream unfindable: these are for ever."""
-    streams = [usage_stream("gateway", "e1"), account_stream("acme"), meter_stream("tokens"), key_stream("k1")]
-    assert [stream.hex() for stream in streams] == [
+    usage = usage_stream("gateway", "e1")
+    decided = [
+        account_stream("acme"),
+        meter_stream("tokens"),
+        key_stream("k1"),
+        plan_stream("p"),
+        contract_stream("acme"),
+    ]
+    assert [stream.hex() for stream in (usage, *decided)] == [
         "cb2b90b7d0e6500eae9a2881cc7dbb03",
         "89bee612ab485e38ba4929e72e281d76",
         "51262df5165f5979a5c86ee8fcfdd722",
         "219b63324c1f58c4a46c0617fb7f3109",
+        "0da1462586c6547ba74997aab84b5916",
+        "6d6a7f8664b9502884a8e732888469d5",
     ]
 
 
 def test_streams_of_different_kinds_never_meet() -> None:
     """Usage has a source of at least one character, so no usage event can name an account's stream."""
     same = "x"
-    assert len({account_stream(same), meter_stream(same), key_stream(same), usage_stream(same, same)}) == 4
+    decided = {make(same) for make in (account_stream, meter_stream, key_stream, plan_stream, contract_stream)}
+    assert len(decided | {usage_stream(same, same)}) == 6

@@ -60,6 +60,11 @@ def told(*past: ContractEvent) -> list[tuple[str, str, str]]:
         ([started("2025-12-24"), moved("2026-01-01")], [("max", "01T00", "01T00")]),
         ([started(), moved("2026-02-01")], [("pro", "01T00", "01T00")]),
         ([started(), moved("2026-01-10"), ended("2026-01-10")], [("pro", "01T00", "10T00")]),
+        (
+            [started(), moved("2026-01-10"), ended("2026-01-20")],
+            [("pro", "01T00", "10T00"), ("max", "10T00", "20T00")],
+        ),
+        ([started(), paused("2026-01-01"), resumed("2026-01-12")], [("pro", "12T00", "01T00")]),
         ([started(), paused("2026-01-10")], [("pro", "01T00", "10T00")]),
         (
             [started(), paused("2026-01-10"), resumed("2026-01-12")],
@@ -192,3 +197,15 @@ def test_a_short_day_counts_whole() -> None:
     march = period_of(of_contract, PLANS, utc("2026-03-10"), "Europe/Paris")
     [segment] = segments(of_contract, PLANS, march, "Europe/Paris")
     assert segment.share == Share(29, 31)
+
+
+def test_the_begun_day_at_the_end_of_a_period_is_no_day_of_it() -> None:
+    agreed = ContractTerms(currency="EUR", proration="days")
+    past = (started("2026-01-15T10:00", agreed=agreed), moved("2026-02-14T18:00"), moved("2026-02-15T09:00", ON_PRO))
+    of_contract = contract(*past)
+    period = period_of(of_contract, PLANS, utc("2026-01-20"), "UTC")
+    assert [part.share for part in segments(of_contract, PLANS, period, "UTC")] == [
+        Share(30, 31),
+        Share(1, 31),
+        Share(0, 31),
+    ]

@@ -6,12 +6,15 @@ from typing import Any
 import pytest
 
 from ledger.domain.accounts import AliasAccount, ChangeAccountZone, OpenAccount, RemoveAccountAlias, RenameAccount
+from ledger.domain.events import AccountOpened, encode
+from ledger.domain.names import account_stream
+from ledger.log_rows import NewEvent
 from ledger.projections import accounts as accounts_module
 from ledger.projections import catalogue as catalogue_module
 from ledger.projections.accounts import AccountRow, accounts
 from ledger.projections.catalogue import CatalogueFollower
 from ledger.projections.held import held
-from tests.log.ledgers import Ledger, open_ledger, usage
+from tests.log.ledgers import METADATA, NOW, Ledger, open_ledger, usage
 from tests.projections.worlds import World
 
 
@@ -34,7 +37,16 @@ async def test_an_account_is_shown_as_the_last_decision_left_it(world: World) ->
     [row], total = await found(world)
     assert (row.key, row.name, row.zone, row.aliases, row.position) == ("acme", "ACME", "Asia/Tokyo", ("cus_2",), last)
     assert total == 1
-    assert row.opened_at == (await world.ledger.log.since(0, limit=1))[0]["recorded_at"]
+    assert row.opened_at == NOW
+
+
+async def test_an_account_opened_before_events_told_since_when_is_so_from_its_recording(world: World) -> None:
+    event = AccountOpened(account="acme", name="Acme", zone="UTC")
+    stored = NewEvent(account_stream("acme"), 1, event.TOPIC, "acme", NOW, encode(event), METADATA.encode())
+    await world.ledger.log.append([stored])
+    await world.project()
+    [row], _ = await found(world)
+    assert row.opened_at == (await world.ledger.log.since(0))[0]["recorded_at"]
 
 
 async def test_accounts_are_paged_both_ways_and_searched_everywhere(world: World) -> None:
