@@ -1,4 +1,4 @@
-"""The same number everywhere: projected, previewed, summed from steps, reckoned by SQL over the log, after a rebuild."""
+"""The same number everywhere: projected, previewed, summed from steps, reckoned by SQL over the log, rebuilt."""
 
 import asyncio
 from collections.abc import Sequence
@@ -245,8 +245,8 @@ async def test_without_a_contract_there_is_no_invoice_but_a_plan_can_be_tried(wo
     await world.follower.refresh()
     with pytest.raises(ContractMissing):
         await projected_invoices(world.ledger.pool, log, catalogue, [Asked("zeta", STARTED)], now=STARTED)
+    tried = Asked("zeta", STARTED, PlanChoice(plan="weekly"))
     with pytest.raises(IntervalMismatch):
-        tried = Asked("zeta", STARTED, PlanChoice(plan="weekly"))
         await projected_invoices(world.ledger.pool, log, catalogue, [tried], now=STARTED)
 
 
