@@ -30,7 +30,7 @@ BENCHMARKS: dict[str, Benchmark] = {
 
 def main(arguments: Sequence[str]) -> int:
     """0 once all that was asked for is measured, whatever the figures are."""
-    parser = argparse.ArgumentParser(prog="./dev bench", description="Measures the ledger; see docs for the figures.")
+    parser = argparse.ArgumentParser(prog="./dev bench", description="Measures the ledger.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one or more of {', '.join(BENCHMARKS)}; all if none")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write names, values, units and samples there too")
     parser.add_argument("--quick", action="store_true", help="only see that each runs, at a tiny size")

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from benchmarks.figures import Figure, Side, ratio
 from benchmarks.load import Load
-from benchmarks.peers import commit_each, copy_in, copy_out, count_usage
+from benchmarks.peers import copy_in, copy_out, count_usage
 from benchmarks.processes import running_api, send
 from benchmarks.server import Server
 
@@ -27,21 +27,23 @@ async def ingest_100(server: Server, *, is_quick: bool) -> list[Figure]:
 
 
 async def ingest_1(server: Server, *, is_quick: bool) -> list[Figure]:
-    """One event a request from 64 connections, against one commit for each event from 64 callers."""
-    events, events_alone, pairs = (640, 64, 1) if is_quick else (40_000, 2_000, 3)
+    """One event a request from 64 connections, against the same server with one commit for each event."""
+    events, events_alone, pairs = (640, 64, 1) if is_quick else (40_000, 3_000, 3)
     shared, alone = [], []
     for _ in range(pairs):
         async with _api(server) as (port, _url):
             shared.append(
                 await _events_per_second(server, port, connections=SINGLE_CONNECTIONS, batch=1, events=events)
             )
-        async with server.database() as url:
-            alone.append(events_alone / await commit_each(url, events_alone, callers=SINGLE_CONNECTIONS))
+        async with _api(server, module="benchmarks.alone") as (port, _url):
+            alone.append(
+                await _events_per_second(server, port, connections=SINGLE_CONNECTIONS, batch=1, events=events_alone)
+            )
     return [
         ratio(
             "ingest_1",
-            Side("one event a request, HTTP", shared),
-            Side("one commit for each event, no HTTP", alone),
+            Side("commits shared", shared),
+            Side("one commit for each event", alone),
             side_unit="events/s",
             goal=10,
         )
@@ -68,9 +70,9 @@ async def _against_copy(server: Server, name: str, *, batch_size: int, events: i
 
 
 @asynccontextmanager
-async def _api(server: Server) -> AsyncIterator[tuple[int, str]]:
+async def _api(server: Server, *, module: str = "ledger") -> AsyncIterator[tuple[int, str]]:
     """The port of an API on a fresh database, warm, and the database's address."""
-    async with server.database() as url, running_api(url) as port:
+    async with server.database() as url, running_api(url, module=module) as port:
         await send(Load(port=port, key=server.key, connections=2, batch_size=100, events=WARM_UP_EVENTS, run="warm"))
         yield port, url
 

@@ -1,18 +1,9 @@
-"""What ingestion is held against: the same rows by COPY alone, and one commit for each event."""
+"""What ingestion is held against: the same rows by COPY alone."""
 
-import asyncio
 import time
-from datetime import UTC, datetime
 from io import BytesIO
-from unittest.mock import patch
 
 import asyncpg
-
-from benchmarks.opened import opened
-from benchmarks.workload import METADATA, usage_events
-from ledger import event_log
-from ledger.commands.usage import record_usage
-from ledger.domain.usage import parse
 
 COMMIT_ROWS = 20_000
 """As many as the log writes in one transaction at most."""
@@ -61,22 +52,3 @@ async def copy_in(database_url: str, pieces: list[bytes]) -> float:
     seconds = time.perf_counter() - start
     await connection.close()
     return seconds
-
-
-async def commit_each(database_url: str, count: int, *, callers: int) -> float:
-    """The seconds it takes to record events one a commit, as many callers at once, without HTTP between.
-
-    It is our own command and log, told to take one waiting append into a transaction instead of all.
-    """
-    bodies = usage_events(count, run="alone")
-    async with opened(database_url) as (_, log, follower):
-
-        async def record() -> None:
-            for body in bodies:
-                now = datetime.now(UTC)
-                await record_usage(log, follower.catalogue, [parse(body)], now=now, metadata=METADATA.encode())
-
-        with patch.object(event_log, "FLUSH_EVENTS_MAX", 1):
-            start = time.perf_counter()
-            await asyncio.gather(*(record() for _ in range(callers)))
-            return time.perf_counter() - start

@@ -27,10 +27,13 @@ Answer = TypeVar("Answer")
 
 
 @asynccontextmanager
-async def running_api(database_url: str) -> AsyncIterator[int]:
-    """`ledger serve` on the database and a free port of this machine, which is yielded once it answers."""
+async def running_api(database_url: str, *, module: str = "ledger") -> AsyncIterator[int]:
+    """`ledger serve` on the database and a free port of this machine, which is yielded once it answers.
+
+    `module` is what runs it, where that is not the ledger as it is.
+    """
     port = _free_port()
-    async with _running([*LEDGER, "serve"], database_url, LEDGER_PORT=str(port)) as process:
+    async with _running([sys.executable, "-m", module, "serve"], database_url, LEDGER_PORT=str(port)) as process:
         await asyncio.to_thread(_wait_until_ready, port, process)
         yield port
 

@@ -120,7 +120,9 @@ class EventLog:
         self._work = asyncio.Event()
         self._is_probing = False
         self.appended = asyncio.Event()
-        """Set after every commit of this process; followers in it wait on it and clear it."""
+        """Set after every commit of this process; a follower in it waits on it and clears it."""
+        self.decided = asyncio.Event()
+        """As `appended`, but only after commits that hold more than usage."""
         self._task = asyncio.create_task(self._write_forever(), name="event log writer")
 
     @classmethod

@@ -16,7 +16,7 @@ FIGURES = {
     "ingest_1000": {"ingest_1000"},
     "ingest_100": {"ingest_100"},
     "ingest_1": {"ingest_1"},
-    "stock": {"stock_1000", "stock_1"},
+    "stock": {"stock_1000", "stock_1000_shared", "stock_1"},
     "projection": {"projection", "projection_group_by", "projection_reads"},
     "projection_memory": {"projection_memory"},
     "freshness": {"freshness_100_p50", "freshness_100_p99", "freshness_1_p50", "freshness_1_p99"},
@@ -44,7 +44,7 @@ def test_every_figure_is_a_positive_number_in_a_unit(report: Report) -> None:
 
 def test_a_ratio_carries_both_sides_with_as_many_samples_each(report: Report) -> None:
     ratios = [figure for figure in report.figures if figure.unit == "x"]
-    assert len(ratios) == 7
+    assert len(ratios) == 8
     for figure in ratios:
         first, second = figure.sides
         assert len(first.samples) == len(second.samples)

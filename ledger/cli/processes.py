@@ -1,6 +1,7 @@
 """The long-running commands, one process each: `ledger serve`, `projector`, `worker`."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -114,6 +115,11 @@ def _stop_with_parent() -> None:
 
 
 def _run(main: Coroutine[Any, Any, None]) -> None:
+    # What a request or a step makes is dropped with it; looking for cycles among it 70 times a second finds none
+    # and took a quarter of the time of an event. What is loaded by now stays for good.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main)
 

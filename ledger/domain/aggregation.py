@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Literal, NamedTuple, TypeVar, assert_never
+from typing import Final, Literal, NamedTuple, TypeVar, assert_never
 
 from ledger.domain.calendar import Window, WindowSize, Zone, zone
+from ledger.domain.metering import Aggregation
 from ledger.domain.reckoning import ZERO, Measure, Reckoned, Stretch, reckon
 from ledger.domain.rounding import Rounding
 from ledger.domain.samples import Sample
@@ -80,6 +81,31 @@ class Cell:
             or (at == self.latest_at and position > self.latest_position)
         ):
             self.latest, self.latest_at, self.latest_position = value, at, position
+
+
+class Tally(Cell):
+    """A cell of an aggregation that needs no more than count and sum; it stays without extremes and latest value."""
+
+    __slots__ = ()
+
+    def add(self, value: Decimal, at: datetime, position: int) -> None:  # noqa: ARG002 - as a cell takes it
+        """Take in one event."""
+        self.count += 1
+        self.total = EXACT.add(self.total, value)
+        if self.first_position is None or position < self.first_position:
+            self.first_position = position
+        if self.last_position is None or position > self.last_position:
+            self.last_position = position
+
+
+TALLIED: Final[frozenset[str]] = frozenset({"count", "sum", "avg", "unique_count"})
+
+
+def empty_cell(aggregation: Aggregation) -> Cell:
+    """A cell that keeps what an aggregation needs."""
+    if aggregation in TALLIED:
+        return Tally()
+    return Cell(keeps_moment=aggregation == "time_weighted_sum")
 
 
 @dataclass(slots=True)

@@ -106,6 +106,8 @@ class Unreadable(NamedTuple):
 
 
 ONE = Decimal(1)
+SMALL = 10**15
+"""Whole numbers below it are quantities without a closer look."""
 
 
 def read(definition: MeterDefinition, properties: dict[str, Any]) -> Reading | Unreadable:
@@ -134,6 +136,23 @@ def read(definition: MeterDefinition, properties: dict[str, Any]) -> Reading | U
     if definition.aggregation == "unique_count":
         return _read_text(definition, value, properties, dimensions)
     return _read_number(definition.property, value, dimensions)
+
+
+def reads_plainly(definition: MeterDefinition, properties: dict[str, Any]) -> bool:
+    """Whether the reading is surely one: text in every dimension, a small whole number for a value, no filter.
+
+    False says nothing: ask `admits` and `read`.
+    """
+    if definition.filters or definition.exclusions or definition.aggregation == "unique_count":
+        return False
+    for dimension in definition.dimensions:
+        value = properties.get(dimension)
+        if type(value) is not str or len(value) > TEXT_LENGTH_MAX or "\0" in value:
+            return False
+    if definition.property is None:
+        return True
+    value = properties.get(definition.property)
+    return type(value) is int and -SMALL < value < SMALL
 
 
 def _read_number(name: str, value: object, dimensions: tuple[str | None, ...]) -> Reading | Unreadable:

@@ -23,7 +23,7 @@ _INCLUDED = "Units that are free of charge, taken off before rating."
 _STANDING = "Due for the period, used or not."
 _LINE_ROUNDING = "How the line is rounded to minor units, once."
 _FILTERS = "Only usage whose dimensions have one of these values counts."
-_GROUPS = "Each combination of these dimensions' values is priced on a line of its own; a dimensional price has one line."
+_GROUPS = "Each combination of their values is priced on a line of its own; a dimensional price has one line."
 _PRORATES = "Amounts per period weigh by the share of the period that the plan ran for."
 _PRORATES_INCLUDED = "Included units weigh by that share, too."
 
@@ -127,5 +127,4 @@ class PlanChargeInput(StructInput):
 
     def facts(self) -> dict[str, Any]:
         """The charge's fields; its filters by dimension."""
-        filters, self.filters = self.filters, []
-        return super().facts() | {"filters": values_by_dimension(filters)}
+        return super().facts() | {"filters": values_by_dimension(self.filters)}

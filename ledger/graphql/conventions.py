@@ -87,7 +87,7 @@ class Alignment(Enum):
     CALENDAR = "calendar"
 
 
-@strawberry.enum(description="When on its first day a period begins: at local midnight, or at the anchor's time of day.")
+@strawberry.enum(description="When on its first day a period begins: at local midnight, or at the anchor's time.")
 class PeriodStart(Enum):
     """As `ledger.domain.periods.Starts`."""
 

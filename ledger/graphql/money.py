@@ -11,7 +11,7 @@ from ledger.domain.values import quantity_of
 from ledger.graphql.structs import StructShown
 
 
-@strawberry.type(description="A payable amount in whole minor units of its currency; below zero it is owed to the customer.")
+@strawberry.type(description="A payable amount, whole in minor units; below zero it is owed to the customer.")
 class Money(StructShown):
     """`amount` is in major units: 1.5 EUR is 150 cents."""
 

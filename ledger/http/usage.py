@@ -1,5 +1,6 @@
 """Usage in over HTTP: CloudEvents 1.0, one or many a request; the answer tells each event's fate."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -73,6 +74,7 @@ class UsageEndpoint:
     def __init__(self, intake: UsageIntake, access: Access) -> None:
         self._intake = intake
         self._access = access
+        self._turn = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 200 with `{position, stored, duplicates, held, refused}` once all that is stored is durable.
@@ -86,7 +88,10 @@ class UsageEndpoint:
         if media_type not in (JSON, SINGLE, BATCH, *LINES):
             raise _unsupported()
         body = await read_body(headers, receive, bytes_max=BYTES_MAX)
-        told = _told(media_type, body, headers)
+        async with self._turn:
+            # One request is read at a time and the log's writer gets its turn after each: it writes while we read.
+            told = _told(media_type, body, headers)
+            await asyncio.sleep(0)
         if len(told) > EVENTS_MAX:
             raise _too_many()
         receipt = await self._intake.record(told, key, scope[REQUEST_ID])

@@ -25,12 +25,12 @@ class CatalogueFollower:
             await catch_up(self.catalogue, self._log)
 
     async def follow(self) -> None:
-        """Refresh for ever: at once after an append of this process, else ten times a second."""
+        """Refresh for ever: at once after a decision of this process, else ten times a second."""
         while True:
             await self.refresh()
-            self._log.appended.clear()
+            self._log.decided.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._log.appended.wait(), POLL_SECONDS)
+                await asyncio.wait_for(self._log.decided.wait(), POLL_SECONDS)
 
 
 async def catch_up(catalogue: Catalogue, log: EventLog, *, up_to: int | None = None) -> None:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, cast
 
 import asyncpg
 
-from ledger.domain.aggregation import Cell, Presence
+from ledger.domain.aggregation import Cell, Presence, empty_cell
 from ledger.domain.calendar import zone
 from ledger.domain.catalogue import Account, Catalogue, Counted, Held
 from ledger.domain.events import decode
@@ -89,16 +89,15 @@ def _count(
         series = series_of.get(meter)
         if series is None:
             continue
-        keeps_moment = definition.aggregation == "time_weighted_sum"
         day_key = (series, account.key, day, part, reading.dimensions)
         cell = fold.days.get(day_key)
         if cell is None:
-            cell = fold.days[day_key] = Cell(keeps_moment=keeps_moment)
+            cell = fold.days[day_key] = empty_cell(definition.aggregation)
         cell.add(reading.value, at, position)
         hour_key = (series, account.key, hour)
         cell = fold.hours.get(hour_key)
         if cell is None:
-            cell = fold.hours[hour_key] = Cell(keeps_moment=keeps_moment)
+            cell = fold.hours[hour_key] = empty_cell(definition.aggregation)
         cell.add(reading.value, at, position)
         if reading.text is not None:
             presence = fold.values[(*day_key, reading.text)]
