@@ -96,6 +96,7 @@ async def serve(settings: Settings, database_url: str) -> None:
             access_log=False,
             log_config=None,
             server_header=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=10,
         )
         await uvicorn.Server(config).serve()

@@ -25,6 +25,7 @@ _LENGTH: Final = struct.Struct(">i").pack
 _NULL: Final = _LENGTH(-1)
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_DAY_MICROSECONDS: Final = 86_400_000_000
 
 
 class NewEvent(NamedTuple):
@@ -58,7 +59,8 @@ def _encode(events: Sequence[NewEvent], head: int, recorded: int) -> bytes:
     add = parts.append
     for position, event in enumerate(events, head + 1):
         originator_id, version, topic, account, occurred_at, state, metadata = event
-        occurred = (occurred_at - _EPOCH) // _MICROSECOND
+        since = occurred_at - _EPOCH
+        occurred = since.days * _DAY_MICROSECONDS + since.seconds * 1_000_000 + since.microseconds
         name = topic.encode()
         add(_FIXED(9, 8, position, 8, recorded, 16, originator_id, 4, version, 8, occurred, len(name)))
         add(name)

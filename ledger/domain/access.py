@@ -13,7 +13,7 @@ ROLES: Final = ("viewer", "ops", "approver", "auditor", "ingest", "admin")
 
 GRANTS: Final[dict[str, frozenset[str]]] = {
     "viewer": frozenset({"read_usage"}),
-    "ops": frozenset({"read_usage", "read_log", "write_accounts", "mend_usage"}),
+    "ops": frozenset({"read_usage", "read_log", "write_accounts", "write_contracts", "mend_usage"}),
     "approver": frozenset({"read_usage", "read_log", "approve"}),
     "auditor": frozenset({"read_usage", "read_log"}),
     "ingest": frozenset({"record_usage"}),
@@ -22,7 +22,9 @@ GRANTS: Final[dict[str, frozenset[str]]] = {
             "read_usage",
             "read_log",
             "write_accounts",
+            "write_contracts",
             "write_meters",
+            "write_plans",
             "mend_usage",
             "record_usage",
             "operate",

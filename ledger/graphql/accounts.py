@@ -16,9 +16,15 @@ from ledger.domain.refusals import (
     PositionNotReached,
     RangeTooLarge,
 )
+from ledger.graphql import allowances
 from ledger.graphql.access import Needs
+from ledger.graphql.allowances import CreditReport, EntitlementReport
+from ledger.graphql.comparisons import InvoiceComparison, invoice_comparison
 from ledger.graphql.context import Context, Info
+from ledger.graphql.contract_inputs import PlanChoiceInput
+from ledger.graphql.contracts import Contract
 from ledger.graphql.fields import field
+from ledger.graphql.invoices import PROJECTING, READING, Invoice, InvoiceRequest, invoice
 from ledger.graphql.log import EventConnection, EventRequest, events
 from ledger.graphql.nodes import Node
 from ledger.graphql.pages import EVENTS_PAGE_MAX, CountedConnection, Page, edges_of, page
@@ -95,6 +101,55 @@ class Account(Node):
         request = EventRequest([self.key], topics, recorded_from, recorded_to, after_position, before_position)
         wanted = page(first=first, after=after, last=last, before=before, limit_max=EVENTS_PAGE_MAX)
         return await events(info.context, wanted, request)
+
+    @field("The account's contracts in order of start, one at a time.", needs=Needs("read_usage"))
+    def contracts(self, info: Info) -> list[Contract]:
+        """With phases, pauses, credit grants and entitlements."""
+        return [Contract.of(one) for one in info.context.catalogue.contracts.get(self.key, ())]
+
+    @field(
+        "What the billing period of a moment comes to, now where none is given; or what it would on another plan.",
+        needs=Needs("read_usage"),
+        refuses=(*PROJECTING,),
+    )
+    async def projected_invoice(
+        self,
+        info: Info,
+        at: datetime | None = None,
+        plan: PlanChoiceInput | None = None,
+        at_least_position: Position | None = None,
+    ) -> Invoice:
+        """What is due if nothing more is used."""
+        return await invoice(info.context, InvoiceRequest(self.key, at, plan, at_least_position))
+
+    @field(
+        "The invoice of a period as it is against the one on another plan, or at other prices.",
+        needs=Needs("read_usage"),
+        refuses=(*PROJECTING,),
+    )
+    async def invoice_comparison(
+        self, info: Info, plan: PlanChoiceInput, at: datetime | None = None
+    ) -> InvoiceComparison:
+        """The difference in money by line."""
+        return await invoice_comparison(info.context, self.key, plan, at)
+
+    @field(
+        "How much of what the contract includes was used in the period of a moment.",
+        needs=Needs("read_usage"),
+        refuses=(*READING,),
+    )
+    async def entitlements(self, info: Info, at: datetime | None = None) -> EntitlementReport:
+        """Now, where no moment is given."""
+        return await allowances.entitlement_report(info.context, self.key, at)
+
+    @field(
+        "What is left of the contract's prepaid credit after the period of a moment, and what it paid.",
+        needs=Needs("read_usage"),
+        refuses=(*PROJECTING,),
+    )
+    async def credit_balances(self, info: Info, at: datetime | None = None) -> CreditReport:
+        """Now, where no moment is given."""
+        return await allowances.credit_report(info.context, self.key, at)
 
     @classmethod
     def of(cls, account: AccountRow | catalogue.Account) -> Self:

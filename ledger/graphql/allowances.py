@@ -114,7 +114,7 @@ class CreditReport:
     watermark: Watermark
 
 
-async def entitlements(context: Context, key: str, at: datetime | None) -> EntitlementReport:
+async def entitlement_report(context: Context, key: str, at: datetime | None) -> EntitlementReport:
     """Raises those of `invoices.READING`."""
     account = context.account(key)
     instant = datetime.now(UTC) if at is None else billable("at", at)
@@ -127,7 +127,7 @@ async def entitlements(context: Context, key: str, at: datetime | None) -> Entit
     )
 
 
-async def credits(context: Context, key: str, at: datetime | None) -> CreditReport:
+async def credit_report(context: Context, key: str, at: datetime | None) -> CreditReport:
     """Raises those of `invoices.PROJECTING`."""
     account = context.account(key)
     now = datetime.now(UTC)

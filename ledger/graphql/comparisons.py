@@ -166,8 +166,9 @@ def _sampled(
     """The accounts, the plan, and how many accounts in between were skipped."""
     if sample.accounts is not None and sample.first is not None:
         raise ArgumentInvalid(argument="first", why="give either `accounts` or `first`")
-    count = len(sample.accounts) if sample.accounts is not None else sample.first
-    if not 0 <= (count := SAMPLE_DEFAULT if count is None else count) <= PAGE_MAX:
+    first = SAMPLE_DEFAULT if sample.first is None else sample.first
+    count = first if sample.accounts is None else len(sample.accounts)
+    if not 0 <= count <= PAGE_MAX:
         name = "first" if sample.accounts is None else "accounts"
         raise ArgumentInvalid(argument=name, why=f"it is about 0 to {PAGE_MAX} accounts")
     catalogue = context.catalogue

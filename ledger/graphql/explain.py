@@ -159,8 +159,9 @@ async def days(context: Context, line: Line | None, page: Page) -> LineDayConnec
 
 async def deciding(context: Context, line: Line | None, page: Page) -> DecidingEventConnection:
     """A page of the events that decide a line; raises as `evidence_deciders.deciders`."""
+    found: list[evidence_deciders.Decider] = []
     if line is None:
-        mark, found = await watermark.watermark(context.pool, "usage"), []
+        mark = await watermark.watermark(context.pool, "usage")
     else:
         mark, found = await evidence_deciders.deciders(context.pool, context.log, context.catalogue, line)
     names = () if line is None else line.charge.group_by
@@ -187,8 +188,9 @@ async def deciding(context: Context, line: Line | None, page: Page) -> DecidingE
 
 async def intervals(context: Context, line: Line | None, page: Page) -> LevelIntervalConnection:
     """A page of the levels that a time-weighted line is the mean of; raises as `evidence_deciders.intervals`."""
+    found: list[evidence_deciders.Interval] = []
     if line is None:
-        mark, found = await watermark.watermark(context.pool, "usage"), []
+        mark = await watermark.watermark(context.pool, "usage")
     else:
         mark, found = await evidence_deciders.intervals(context.pool, context.log, context.catalogue, line)
     names = () if line is None else line.charge.group_by

@@ -5,7 +5,8 @@ from typing import Final, NamedTuple, Self
 
 import strawberry
 
-from ledger.domain import credits, invoices
+from ledger.domain import credits as crediting
+from ledger.domain import invoices
 from ledger.domain.agreements import PlanChoice, check_overrides
 from ledger.domain.catalogue import Account, Catalogue
 from ledger.domain.contracts import contract_at
@@ -85,7 +86,7 @@ class InvoiceSegment:
             plan_key=segment.plan,
             version=segment.version,
             spans=[BilledSpan(start=span.start, end=span.end) for span in segment.spans],
-            share=Share.of(segment.share)
+            share=Share.of(segment.share),
         )
 
 
@@ -109,7 +110,7 @@ class CreditApplied:
     lines: list[CreditedLine]
 
     @classmethod
-    def of(cls, credit: credits.CreditApplied) -> Self:
+    def of(cls, credit: crediting.CreditApplied) -> Self:
         """The credit as the API shows it."""
         return cls(
             grant_id=credit.grant,

@@ -43,7 +43,9 @@ class StepKind(Enum):
     ROUNDING = "rounding"
 
 
-@strawberry.enum(description="Why an event decides a line: the highest (or lowest), the next, the last, a value's first.")
+@strawberry.enum(
+    description="Why an event decides a line: the highest (or lowest), the next, the last, a value's first."
+)
 class DecidingRole(Enum):
     """As `ledger.projections.evidence_deciders.Role`."""
 

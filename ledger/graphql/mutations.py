@@ -36,7 +36,9 @@ from ledger.domain.refusals import (
 )
 from ledger.graphql.access import Needs
 from ledger.graphql.accounts import Account
+from ledger.graphql.agreements import AgreementMutation
 from ledger.graphql.context import Info
+from ledger.graphql.contract_inputs import billable
 from ledger.graphql.fields import field
 from ledger.graphql.held import UsageCorrection, bounded, require_own
 from ledger.graphql.meters import Meter, MeterDefinitionInput
@@ -72,7 +74,7 @@ class HeldUsageDecision:
 
 
 @strawberry.type(description="Everything that can be changed.")
-class Mutation:
+class Mutation(AgreementMutation):
     """Each field declares the right that it needs and the refusals that it may answer."""
 
     @field(
@@ -94,9 +96,12 @@ class Mutation:
             *COMMON,
         ),
     )
-    async def open_account(self, info: Info, account: str, name: str, zone: str) -> AccountDecision:
-        """Usage told under the key counts for it from now on, past usage too."""
-        return await _decide_account(info, OpenAccount(account, name, zone))
+    async def open_account(
+        self, info: Info, account: str, name: str, zone: str, opened_at: datetime | None = None
+    ) -> AccountDecision:
+        """It exists since `opened_at`, now where none is given; usage told under the key counts, past usage too."""
+        since = None if opened_at is None else billable("openedAt", opened_at)
+        return await _decide_account(info, OpenAccount(account, name, zone, since))
 
     @field(
         "Show an account under another name.",

@@ -5,16 +5,33 @@ from datetime import datetime
 import strawberry
 
 from ledger.domain.access import may
-from ledger.graphql import held, log, meters, watermarks
+from ledger.domain.pricing_refusals import (
+    AmountTooLarge,
+    ChargeUnknown,
+    ContractMissing,
+    LastTierExceeded,
+    PlanUnknown,
+    PlanVersionUnknown,
+    QuantityNegative,
+)
+from ledger.domain.refusals import AccountUnknown, ArgumentInvalid, Forbidden
+from ledger.graphql import comparisons, held, invoices, log, meters, plans, watermarks
 from ledger.graphql.access import Needs
 from ledger.graphql.accounts import Account, AccountConnection, account_page, find_account
+from ledger.graphql.agreements import TERMS
+from ledger.graphql.comparisons import Sample, WhatIf
 from ledger.graphql.context import Context, Info
+from ledger.graphql.contract_inputs import PlanChoiceInput
 from ledger.graphql.fields import field
 from ledger.graphql.held import HeldRequest, HeldUsageConnection
+from ledger.graphql.invoices import PROJECTING
+from ledger.graphql.lines import line_key
 from ledger.graphql.log import EventConnection, EventRequest
 from ledger.graphql.meters import Meter, MeterConnection
 from ledger.graphql.nodes import Node, kind_and_key
 from ledger.graphql.pages import EVENTS_PAGE_MAX, page, position_of
+from ledger.graphql.plans import Plan, PlanConnection, PlanTermsInput
+from ledger.graphql.previews import InvoicePreview, QuantityInput, preview_invoice
 from ledger.graphql.scalars import Position
 from ledger.graphql.watermarks import Projection
 
@@ -81,6 +98,49 @@ class Query:
         """At most 100 a page."""
         return meters.meters(info.context, page(first=first, after=after, last=last, before=before))
 
+    @field("The plan with a key.", needs=Needs("read_usage"))
+    def plan(self, info: Info, key: str) -> Plan | None:
+        """Null where there is none."""
+        return plans.plan(info.context, key)
+
+    @field("Plans in order of key.", needs=Needs("read_usage"))
+    def plans(
+        self,
+        info: Info,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+    ) -> PlanConnection:
+        """At most 100 a page."""
+        return plans.plans(info.context, page(first=first, after=after, last=last, before=before))
+
+    @field(
+        "What given quantities come to in a whole period on given terms.",
+        needs=Needs("read_usage"),
+        refuses=(*TERMS, ChargeUnknown, LastTierExceeded, QuantityNegative, AmountTooLarge, ArgumentInvalid, Forbidden),
+    )
+    def preview_invoice(self, terms: PlanTermsInput, quantities: list[QuantityInput]) -> InvoicePreview:
+        """Reads nothing: neither meters nor accounts need to exist."""
+        return preview_invoice(terms, quantities)
+
+    @field(
+        "What some accounts would pay for a period on another plan, or at other prices. Name them, or take the `first` "
+        "of all in order of key.",
+        needs=Needs("read_usage"),
+        refuses=(*PROJECTING,),
+    )
+    async def what_if(
+        self,
+        info: Info,
+        plan: PlanChoiceInput,
+        accounts: list[str] | None = None,
+        first: int | None = None,
+        at: datetime | None = None,
+    ) -> WhatIf:
+        """At most 100 accounts. A bound key asks about its own."""
+        return await comparisons.what_if(info.context, plan, Sample(accounts, first), at)
+
     @field("Usage that does not count (yet), and why.", needs=Needs("read_usage"))
     async def held_usage(
         self,
@@ -129,8 +189,23 @@ async def _node(context: Context, kind: str, key: str) -> Node | None:
             return await find_account(context, key)
         case "Meter" if may(context.key, "read_usage"):
             return meters.meter(context, key)
+        case "Plan" if may(context.key, "read_usage"):
+            return plans.plan(context, key)
+        case "InvoiceLine" if may(context.key, "read_usage"):
+            return await _line(context, key)
         case "Event" if may(context.key, "read_log"):
             position = position_of("id", key)
             return None if position is None else await log.event(context, position)
         case _:
             return None
+
+
+async def _line(context: Context, key: str) -> Node | None:
+    """The line with a key, null for what is not there any more."""
+    place = line_key(key)
+    if place is None or context.key.account not in (None, place.account):
+        return None
+    try:
+        return await invoices.invoice_line(context, place)
+    except (AccountUnknown, ContractMissing, PlanUnknown, PlanVersionUnknown):
+        return None

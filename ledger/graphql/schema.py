@@ -7,9 +7,11 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
 from ledger.graphql.limits import Limits
+from ledger.graphql.lines import InvoiceLine
 from ledger.graphql.log import Event
 from ledger.graphql.meters import Meter
 from ledger.graphql.mutations import Mutation
+from ledger.graphql.plans import Plan
 from ledger.graphql.queries import Query
 from ledger.graphql.refusals import TELLERS
 from ledger.graphql.scalars import SCALARS
@@ -30,7 +32,7 @@ def make_schema(*, is_development: bool) -> Schema:
     return Schema(
         query=Query,
         mutation=Mutation,
-        types=[Event, Meter],
+        types=[Event, InvoiceLine, Meter, Plan],
         extensions=extensions,
         exception_handlers=TELLERS,
         config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=not is_development),

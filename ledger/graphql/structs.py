@@ -54,17 +54,17 @@ class StructShown:
     @classmethod
     def of(cls, struct: msgspec.Struct) -> Self:
         """The struct as the API shows it."""
-        return cls(**{name: _shown(getattr(struct, name), enum) for name, enum in _fields(cls).items()})
+        return cls(**{name: _shown(getattr(struct, name), enum) for name, enum in _fields(cls.STRUCT).items()})
 
 
 _SHOWN_BY: dict[type, type[StructShown]] = {}
 
 
 @cache
-def _fields(shown: type[StructShown]) -> Mapping[str, type[Enum] | None]:
-    """The fields of the class with the enum that each one's values are of, if any."""
-    hints = get_type_hints(shown)
-    return {name: _enum_of(hints[name]) for name in shown.STRUCT.__struct_fields__}
+def _fields(struct: type[msgspec.Struct]) -> Mapping[str, type[Enum] | None]:
+    """The fields of the struct with the enum that each one's values are shown by, if any."""
+    hints = get_type_hints(_SHOWN_BY[struct])
+    return {name: _enum_of(hints[name]) for name in struct.__struct_fields__}
 
 
 def _enum_of(hint: object) -> type[Enum] | None:

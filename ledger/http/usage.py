@@ -24,6 +24,8 @@ from ledger.telemetry import Telemetry
 
 EVENTS_MAX: Final = 10_000
 BYTES_MAX: Final = 16 * 1024 * 1024
+LARGE_BYTES: Final = 8 * 1024
+"""From here on reading a body takes long enough for others to notice."""
 COMMAS_SUSPICIOUS: Final = 100_000
 """A JSON array with more commas is counted before it is read, so that a million tiny elements cost next to nothing."""
 
@@ -88,10 +90,13 @@ class UsageEndpoint:
         if media_type not in (JSON, SINGLE, BATCH, *LINES):
             raise _unsupported()
         body = await read_body(headers, receive, bytes_max=BYTES_MAX)
-        async with self._turn:
-            # One request is read at a time and the log's writer gets its turn after each: it writes while we read.
+        if len(body) < LARGE_BYTES:
             told = _told(media_type, body, headers)
-            await asyncio.sleep(0)
+        else:
+            # Read one at a time, and give the log's writer its turn after each: then it writes while we read.
+            async with self._turn:
+                told = _told(media_type, body, headers)
+                await asyncio.sleep(0)
         if len(told) > EVENTS_MAX:
             raise _too_many()
         receipt = await self._intake.record(told, key, scope[REQUEST_ID])
