@@ -23,14 +23,20 @@ from ledger.cli.opening import Ledger, now, open_ledger, servers_directory
 from ledger.cli.processes import Host, Port
 from ledger.cli.up import Running, out, print_addresses, run_until_stopped, settings_of
 from ledger.commands.accounts import change_account
+from ledger.commands.contracts import change_contract
 from ledger.commands.keys import issue_key, key_parts
 from ledger.commands.meters import change_meter
+from ledger.commands.plans import change_plan
 from ledger.domain.access import is_good
 from ledger.domain.accounts import AliasAccount, OpenAccount
 from ledger.domain.metadata import Metadata
 from ledger.domain.meters import DefineMeter
+from ledger.domain.plans import DefinePlan
+from ledger.domain.pricing_refusals import ContractsOverlap, GrantExists
 from ledger.domain.refusals import MeterExists, NameTaken
+from ledger.projections.catalogue import CatalogueFollower
 from ledger.projections.watermark import reach
+from ledger.sandbox.billing import HISTORY, PLANS, contracts
 from ledger.sandbox.customers import CUSTOMERS, METERS
 from ledger.sandbox.loading import NotAccepted, send_usage
 from ledger.sandbox.usage import EVENTS_USUAL, month
@@ -155,7 +161,7 @@ def _write(path: Path, content: bytes) -> None:
 async def _load(story: Story, opened: Ledger, url: str, key: str) -> None:
     """Open the accounts, define the meters, send the usage; what an earlier start had done is passed over."""
     out.print(f"Loading a month of generated usage: about {story.events:,} events, none of them real.", markup=False)
-    await _decide(opened)
+    await _decide(opened, story)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         usage = await asyncio.to_thread(lambda: list(month(seed=story.seed, end=story.end, events=story.events)))
@@ -179,16 +185,26 @@ async def _load(story: Story, opened: Ledger, url: str, key: str) -> None:
     await reach(opened.pool, "usage", head.position, timeout_seconds=PROJECTED_SECONDS_MAX)
 
 
-async def _decide(opened: Ledger) -> None:
+async def _decide(opened: Ledger, story: Story) -> None:
+    """The meters, accounts, plans and contracts; what an earlier start had decided is passed over."""
+    opened_at = story.end - HISTORY
     for key, definition in METERS.items():
         with contextlib.suppress(MeterExists):
             await change_meter(opened.log, DefineMeter(key, definition), now=now(), metadata=METADATA)
     for customer in CUSTOMERS:
         with contextlib.suppress(NameTaken):
-            command = OpenAccount(customer.key, customer.name, customer.zone)
-            await change_account(opened.log, command, now=now(), metadata=METADATA)
+            account = OpenAccount(customer.key, customer.name, customer.zone, opened_at)
+            await change_account(opened.log, account, now=now(), metadata=METADATA)
         for alias in customer.aliases:
             await change_account(opened.log, AliasAccount(customer.key, alias), now=now(), metadata=METADATA)
+    follower = CatalogueFollower(opened.log)
+    await follower.refresh()
+    for plan, terms in PLANS.items():
+        await change_plan(opened.log, follower.catalogue, DefinePlan(plan, terms), now=now(), metadata=METADATA)
+    await follower.refresh()
+    for command in contracts(opened_at, story.end):
+        with contextlib.suppress(ContractsOverlap, GrantExists):
+            await change_contract(opened.log, follower.catalogue, command, now=now(), metadata=METADATA)
 
 
 def _print_fates(fates: Counter[str]) -> None:
