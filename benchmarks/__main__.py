@@ -10,7 +10,7 @@ import msgspec
 import uvloop
 from rich.console import Console
 
-from benchmarks import freshness, ingest, projection, stock
+from benchmarks import explaining, freshness, ingest, invoicing, projection, rating, stock
 from benchmarks.figures import Figure, Report, show, this_machine
 from benchmarks.server import Server, running_server
 
@@ -25,6 +25,10 @@ BENCHMARKS: dict[str, Benchmark] = {
     "projection": projection.projection,
     "projection_memory": projection.projection_memory,
     "freshness": freshness.freshness,
+    "rating": rating.rating,
+    "projected_invoice": invoicing.projected,
+    "account_page": invoicing.account_page,
+    "explain": explaining.explain,
 }
 
 

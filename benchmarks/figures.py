@@ -33,7 +33,7 @@ class Side(msgspec.Struct, frozen=True):
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """One figure. `value` is in `unit`; a ratio is the first side's median over the second's, in `side_unit`.
 
-    `goal` is what issue 2 asks for, None where it asks for nothing; `note` says what the figure leaves out.
+    `goal` is what its issue asks for, None where it asks for nothing; `note` says what the figure leaves out.
     """
 
     name: str

@@ -1,8 +1,9 @@
-"""How long after its acknowledgement an event is visible in usage, with the API and the projector under load."""
+"""How long after its acknowledgement an event is visible, with the API and the projector under load."""
 
 import asyncio
 import time
 from bisect import bisect_left
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -22,8 +23,12 @@ WATCH_INTERVAL_SECONDS = 0.01
 WATCH_SECONDS_MAX = 120
 
 
+Look = Callable[[Opened], Awaitable[int]]
+"""Asks the read model for what shows events, and returns the watermark of the answer."""
+
+
 class Sight(NamedTuple):
-    """A usage query that was answered `at` some moment of the monotonic clock with this watermark."""
+    """A query that was answered `at` some moment of the monotonic clock with this watermark."""
 
     at: float
     position: int
@@ -34,30 +39,35 @@ async def freshness(server: Server, *, is_quick: bool) -> list[Figure]:
     figures: list[Figure] = []
     for name, batch_size, connections in (("freshness_100", 100, 8), ("freshness_1", 1, 64)):
         events, seconds = (800, 1.0) if is_quick else (100_000 if batch_size > 1 else 30_000, 8.0)
-        figures += await _at_share(
-            server, name, batch_size=batch_size, connections=connections, events=events, seconds=seconds
-        )
+        async with server.database() as url, running_api(url) as port:
+            load = Load(port=port, key=server.key, connections=connections, batch_size=batch_size, events=events)
+            figures += await at_share(url, name, load, _look_at_usage, seconds=seconds, goal=GOAL_MILLISECONDS)
     return figures
 
 
-async def _at_share(
-    server: Server, name: str, *, batch_size: int, connections: int, events: int, seconds: float
+async def at_share(
+    database_url: str, name: str, load: Load, look: Look, *, seconds: float, goal: float
 ) -> list[Figure]:
-    async with server.database() as url, running_api(url) as port, running_projector(url) as projector:
-        load = Load(port=port, key=server.key, connections=connections, batch_size=batch_size, events=events)
-        # Both are up and warm once this is visible.
-        await _watched(url, replace(load, run="warm", events=connections * batch_size), projector)
-        outcome, sights = await _watched(url, load, projector)
+    """Milliseconds from an acknowledgement until a look includes the event, p50 and p99.
+
+    First finds out what becomes visible at full load, then offers 80 % of that for so many seconds.
+    """
+    async with running_projector(database_url) as projector:
+        # Both processes are up and warm once this is visible.
+        warm = replace(load, run="warm", events=load.connections * load.batch_size)
+        await _watched(database_url, warm, look, projector)
+        outcome, sights = await _watched(database_url, load, look, projector)
+        events, batch_size = load.events, load.batch_size
         ingested = events / outcome.seconds
         # From the first event sent to the last one visible: what the two can keep up with.
         began = outcome.answered_at[-1] - outcome.seconds
         sustained = events / (sights[-1].at - began)
         rate = SHARE * sustained
         # So many connections that a slow answer does not hold up the next request.
-        many = 4 * connections
+        many = 4 * load.connections
         offered = max(int(rate * seconds), many * batch_size) // batch_size * batch_size
         paced = replace(load, run="paced", connections=many, events=offered, rate=rate)
-        outcome, sights = await _watched(url, paced, projector)
+        outcome, sights = await _watched(database_url, paced, look, projector)
     waits = _waits_milliseconds(outcome, sights)
     sides = [
         Side("offered", [offered / outcome.seconds]),
@@ -70,7 +80,7 @@ async def _at_share(
             name=f"{name}_p99",
             value=quantile(waits, 0.99),
             unit="ms",
-            goal=GOAL_MILLISECONDS,
+            goal=goal,
             direction="at most",
             sides=sides,
             side_unit="events/s",
@@ -79,21 +89,24 @@ async def _at_share(
     ]
 
 
-async def _watched(database_url: str, load: Load, projector: asyncio.subprocess.Process) -> tuple[Outcome, list[Sight]]:
-    """What came of a load, and the usage queries answered from its start until all of it was visible."""
+async def _watched(
+    database_url: str, load: Load, look: Look, projector: asyncio.subprocess.Process
+) -> tuple[Outcome, list[Sight]]:
+    """What came of a load, and the looks answered from its start until all of it was visible."""
     sights: list[Sight] = []
     deadline = time.monotonic() + WATCH_SECONDS_MAX
     async with opened(database_url) as ledger:
         sending = asyncio.create_task(send(load))
         while not (sending.done() and sights[-1].position >= max(sending.result().positions)):
-            sights.append(await _look(ledger))
+            position = await look(ledger)
+            sights.append(Sight(time.monotonic(), position))
             if sights[-1].at > deadline or projector.returncode is not None:
-                raise ProcessFailed(f"usage stays at position {sights[-1].position}")
+                raise ProcessFailed(f"what is visible stays at position {sights[-1].position}")
             await asyncio.sleep(WATCH_INTERVAL_SECONDS)
     return sending.result(), sights
 
 
-async def _look(ledger: Opened) -> Sight:
+async def _look_at_usage(ledger: Opened) -> int:
     today = datetime.now(UTC).date()
     answer = await usage(
         ledger.pool,
@@ -105,11 +118,11 @@ async def _look(ledger: Opened) -> Sight:
         end=today + timedelta(days=1),
         window="TOTAL",
     )
-    return Sight(time.monotonic(), answer.watermark.position)
+    return answer.watermark.position
 
 
 def _waits_milliseconds(outcome: Outcome, sights: list[Sight]) -> list[float]:
-    """For each request, from its answer to the end of the first usage query that includes all its events."""
+    """For each request, from its answer to the end of the first look that includes all its events."""
     positions = [sight.position for sight in sights]
     waits = []
     for answered_at, position in zip(outcome.answered_at, outcome.positions, strict=True):

@@ -20,6 +20,8 @@ from ledger.projections.runner import Projector
 ACCOUNTS = 1_000
 METER = "tokens"
 DAYS = 30
+OPENED_DAYS = 60
+"""How long ago the accounts were opened."""
 EVENT_TYPE = "tokens.used"
 METADATA = Metadata(actor="benchmark")
 
@@ -52,7 +54,7 @@ from told, head order by n
 async def prepare(database_url: str) -> str:
     """Open the accounts, define the meter, issue a key and let the read models take it in; return the key."""
     now = datetime.now(UTC)
-    accounts = [OpenAccount(account_key(number), f"Account {number}", "UTC") for number in range(ACCOUNTS)]
+    accounts = [opening(number, now) for number in range(ACCOUNTS)]
     definition = MeterDefinition(
         name="Tokens",
         event_type=EVENT_TYPE,
@@ -69,6 +71,11 @@ async def prepare(database_url: str) -> str:
         )
         await Projector(pool, log).catch_up()
     return key.text
+
+
+def opening(number: int, now: datetime) -> OpenAccount:
+    """The command that opens one of the accounts, before the usage that `fill_log` tells."""
+    return OpenAccount(account_key(number), f"Account {number}", "UTC", now - timedelta(days=OPENED_DAYS))
 
 
 def account_key(number: int) -> str:
@@ -92,13 +99,13 @@ def usage_events(count: int, *, run: str) -> Iterator[bytes]:
         ).encode()
 
 
-async def fill_log(database_url: str, events: int) -> None:
-    """Put usage of the thirty days before today into the log, in order of time.
+async def fill_log(database_url: str, events: int, *, accounts: int = ACCOUNTS) -> None:
+    """Put usage of the thirty days before today into the log, in order of time, told by the first so many accounts.
 
     It is written by SQL in the very form in which the log keeps usage: what appends cost is measured elsewhere.
     """
     connection = await asyncpg.connect(database_url)
     await connection.execute("select setseed(0.5)")
-    await connection.execute(FILL_LOG, events, ACCOUNTS, DAYS)
+    await connection.execute(FILL_LOG, events, accounts, DAYS)
     await connection.execute("vacuum analyze events")
     await connection.close()

@@ -116,6 +116,7 @@ class CreditReport:
 
 async def entitlement_report(context: Context, key: str, at: datetime | None) -> EntitlementReport:
     """Raises those of `invoices.READING`."""
+    await context.follower.refresh()
     account = context.account(key)
     instant = datetime.now(UTC) if at is None else billable("at", at)
     mark, period, uses = await entitlement_use(context.pool, context.catalogue, Asked(account.key, instant))
@@ -129,6 +130,7 @@ async def entitlement_report(context: Context, key: str, at: datetime | None) ->
 
 async def credit_report(context: Context, key: str, at: datetime | None) -> CreditReport:
     """Raises those of `invoices.PROJECTING`."""
+    await context.follower.refresh()
     account = context.account(key)
     now = datetime.now(UTC)
     instant = now if at is None else billable("at", at)

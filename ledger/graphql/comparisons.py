@@ -106,6 +106,7 @@ async def invoice_comparison(
     context: Context, key: str, told: PlanChoiceInput, at: datetime | None
 ) -> InvoiceComparison:
     """Both invoices of one account in one snapshot; raises those of `invoices.PROJECTING`."""
+    await context.follower.refresh()
     account = context.account(key)
     now = datetime.now(UTC)
     instant = now if at is None else billable("at", at)
@@ -128,6 +129,7 @@ async def what_if(context: Context, told: PlanChoiceInput, sample: Sample, at: d
 
     An account that is named must be comparable; of a sample, those that are not are skipped.
     """
+    await context.follower.refresh()
     now = datetime.now(UTC)
     instant = now if at is None else billable("at", at)
     accounts, choice, skipped = _sampled(context, told, sample, instant)

@@ -1,4 +1,7 @@
-"""Evidence of an invoice line: the days that it is made of, the events that decide it, and all its events."""
+"""Evidence of an invoice line: the days that it is made of, the events that decide it, and all its events.
+
+Who reads single events refreshes the catalogue before: what it does not know to be mended would count.
+"""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -163,6 +166,7 @@ async def deciding(context: Context, line: Line | None, page: Page) -> DecidingE
     if line is None:
         mark = await watermark.watermark(context.pool, "usage")
     else:
+        await context.follower.refresh()
         mark, found = await evidence_deciders.deciders(context.pool, context.log, context.catalogue, line)
     names = () if line is None else line.charge.group_by
     after = position_of("after", page.after) or 0
@@ -192,6 +196,7 @@ async def intervals(context: Context, line: Line | None, page: Page) -> LevelInt
     if line is None:
         mark = await watermark.watermark(context.pool, "usage")
     else:
+        await context.follower.refresh()
         mark, found = await evidence_deciders.intervals(context.pool, context.log, context.catalogue, line)
     names = () if line is None else line.charge.group_by
     after = position_of("after", page.after) or 0
@@ -214,6 +219,7 @@ async def events(context: Context, line: Line | None, page: Page, wanted: Events
         mark = await watermark.watermark(context.pool, "usage")
         found = evidence.EvidencePage(mark, (), [], after, False)
     else:
+        await context.follower.refresh()
         request = evidence.Wanted(after, page.limit, wanted.day, wanted.includes_excluded)
         found = await evidence.evidence(context.pool, context.log, context.catalogue, line, request)
     edges = [Edge(cursor=cursor(str(one.position)), node=_event(found.names, one)) for one in found.rows]

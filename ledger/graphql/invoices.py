@@ -9,8 +9,9 @@ from ledger.domain import credits as crediting
 from ledger.domain import invoices
 from ledger.domain.agreements import PlanChoice, check_overrides
 from ledger.domain.catalogue import Account, Catalogue
-from ledger.domain.contracts import contract_at
+from ledger.domain.contracts import Contracts, contract_at
 from ledger.domain.explanations import credit_reason, explain
+from ledger.domain.periods import Period
 from ledger.domain.plans import version_at
 from ledger.domain.pricing_refusals import (
     AmountTooLarge,
@@ -154,7 +155,7 @@ async def invoice(context: Context, request: InvoiceRequest) -> Invoice:
     """The invoice as it stands; raises those of `PROJECTING`."""
     if request.at_least_position is not None:
         await reach(context.pool, "usage", request.at_least_position, timeout_seconds=POSITION_TIMEOUT_SECONDS)
-        await context.follower.refresh()
+    await context.follower.refresh()
     account = context.account(request.account)
     now = datetime.now(UTC)
     instant = now if request.at is None else billable("at", request.at)
@@ -164,6 +165,7 @@ async def invoice(context: Context, request: InvoiceRequest) -> Invoice:
 
 async def invoice_line(context: Context, key: LineKey) -> InvoiceLine | None:
     """The line with a key as it stands; None where there is none any more."""
+    await context.follower.refresh()
     account = context.account(key.account)
     if key.choice is not None:
         _check(context.catalogue, account, key.choice, key.instant)
@@ -178,19 +180,25 @@ async def _projected(
 ) -> Invoice:
     asked = Asked(account.key, instant, choice)
     found = await projected_invoice(context.pool, context.log, context.catalogue, asked, now=now)
-    return _shown(found.invoice, found.account, choice, context.catalogue, Watermark.of(found.watermark))
+    period = found.invoice.period
+    assert period is not None, "a projected invoice has a period"
+    anchor = _anchor(context.catalogue.contracts.get(account.key, ()), period, instant)
+    return _shown(found.invoice, Place(found.account, anchor, choice, None), Watermark.of(found.watermark))
 
 
-def _shown(
-    found: invoices.Invoice, account: Account, choice: PlanChoice | None, catalogue: Catalogue, mark: Watermark
-) -> Invoice:
-    period, closes_at = found.period, found.closes_at
+def _anchor(contracts: Contracts, period: Period, instant: datetime) -> datetime:
+    """The instant that names the period and its contract for good, whichever of its instants was asked about."""
+    contract = contract_at(contracts, instant)
+    if contract is not None:
+        return max(period.start, contract.started_at)
+    return max([period.start, *(one.ended_at for one in contracts if one.ended_at and one.ended_at <= instant)])
+
+
+def _shown(found: invoices.Invoice, place: Place, mark: Watermark) -> Invoice:
+    period, closes_at, account = found.period, found.closes_at, place.account.key
     assert period is not None and closes_at is not None, "a projected invoice has a period"  # noqa: PT018
-    # An instant that names the period and its contract for good, whenever it was asked for.
-    started = [one.started_at for one in catalogue.contracts.get(account.key, ()) if one.started_at < closes_at]
-    instant = max(period.start, started[-1]) if started else period.start
     return Invoice(
-        account_key=account.key,
+        account_key=account,
         start=period.start,
         end=period.end,
         closes_at=closes_at,
@@ -198,8 +206,7 @@ def _shown(
         currency=found.currency,
         segments=[InvoiceSegment.of(segment) for segment in found.segments],
         lines=[
-            InvoiceLine.at(one, Place(account, instant, choice, _segment_of(found, one.line.segment)))
-            for one in explain(found)
+            InvoiceLine.at(one, place._replace(segment=_segment_of(found, one.line.segment))) for one in explain(found)
         ],
         credits=[CreditApplied.of(credit) for credit in found.credits],
         subtotal=Money.of(found.subtotal),

@@ -30,6 +30,20 @@ ALIASES_MAX: Final = 30
 COST_MAX: Final = 200_000
 SIZES: Final = frozenset({"first", "last", "limit"})
 """The arguments that say how many objects a field may answer."""
+WEIGHTS: Final = {
+    "Account.projectedInvoice": 500,
+    "Account.invoiceComparison": 1_000,
+    "Account.creditBalances": 1_000,
+    "Account.entitlements": 200,
+    "InvoiceLine.days": 500,
+    "InvoiceLine.decidingEvents": 500,
+    "InvoiceLine.levels": 500,
+    "InvoiceLine.events": 500,
+    "Query.whatIf": 20_000,
+}
+"""What a field that works things out costs beside its answer: a field that is only read is 1."""
+LISTED: Final = {"Invoice.lines": 20}
+"""How many objects are reckoned with in lists that have no argument to say it, and fields that work in them."""
 
 
 class Measure(NamedTuple):
@@ -119,9 +133,10 @@ class Ruler:
             return Measure(0, 0, 0)  # introspection is for development only, where it may be deep
         definition: GraphQLField = getattr(parent, "fields", {})[field.name.value]
         inner = self._selection(field.selection_set, get_named_type(definition.type), defaults)
-        size = self._size(field, definition, defaults)
+        path = f"{parent}.{field.name.value}"
+        size = LISTED.get(path) or self._size(field, definition, defaults)
         aliases = inner.aliases + (field.alias is not None)
-        return Measure(inner.depth + 1, aliases, 1 + size * inner.cost)
+        return Measure(inner.depth + 1, aliases, WEIGHTS.get(path, 1) + size * inner.cost)
 
     def _size(self, field: FieldNode, definition: GraphQLField, defaults: Mapping[str, int]) -> int:
         sizes = SIZES & definition.args.keys()

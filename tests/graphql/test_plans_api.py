@@ -78,7 +78,8 @@ MODELS: dict[str, dict[str, Any]] = {
 CHANGE = """
 mutation ($account: String! = "acme", $at: DateTime!, $choice: PlanChoiceInput!) {
   changePlan(account: $account, choice: $choice, effectiveAt: $at) {
-    __typename ... on ContractDecision { contract { phases { start choice { planKey version overrides { chargeKey } } } } }
+    __typename
+    ... on ContractDecision { contract { phases { start choice { planKey version overrides { chargeKey } } } } }
     ... on Refusal { code message } ... on EffectiveInPast { what effectiveAt now } ... on PlanUnknown { plan }
     ... on ChargeUnknown { charge charges }
   }
@@ -171,7 +172,7 @@ def tiers(*told: dict[str, Any]) -> dict[str, Any]:
             "PriceNegative",
             {"field": "model.unit_amount", "price": "-1"},
         ),
-        (terms(charge("a"), currency="XXX"), "CurrencyUnknown", {"currency": "XXX"}),
+        (terms(charge("a"), currency="ZZZ"), "CurrencyUnknown", {"currency": "ZZZ"}),
         (
             terms(charge("a", {"perUnit": {"unitAmount": "1" * 39}})),
             "NumberTooLong",
@@ -302,6 +303,7 @@ async def test_a_contract_is_paused_resumed_entitled_credited_and_ended(edge: Ed
           grantCredit(account: "acme", grant: {grant} }})
             {{ {SIMPLE % "grants { grant { grantId amount { amount currency } priority } }"} }}
           split: grantCredit(account: "acme", grant: {grant.replace('"50"', '"0.001"')} }}) {{ {SIMPLE % "endedAt"} }}
+          endless: grantCredit(account: "acme", grant: {grant.replace('"50"', '"1e60"')} }}) {{ {SIMPLE % "endedAt"} }}
           none: revokeCredit(account: "acme", grant: "x", effectiveAt: {at}) {{ {SIMPLE % "endedAt"} }}
           revokeCredit(account: "acme", grant: "g", effectiveAt: {at}) {{ {SIMPLE % "grants { revokedAt }"} }}
           endContract(account: "acme", effectiveAt: {end}) {{ {SIMPLE % "endedAt"} }}
@@ -312,6 +314,7 @@ async def test_a_contract_is_paused_resumed_entitled_credited_and_ended(edge: Ed
     assert codes == {
         "early": "pause_missing",
         "split": "amount_unrounded",
+        "endless": "number_too_long",
         "none": "grant_unknown",
         "again": "contract_ended_already",
     }

@@ -14,7 +14,7 @@ from ledger.graphql.schema import make_schema
 from tests.edges import Edge, open_accounts
 
 RIGHTS = frozenset().union(*GRANTS.values())
-FREE = {("Node", "id"), ("Account", "id"), ("Meter", "id"), ("Event", "id")}
+FREE = {(name, "id") for name in ("Node", "Account", "Meter", "Event", "Plan", "InvoiceLine")}
 """Resolvers that only put together what the object already holds."""
 EXPECTED = {
     "viewer": None,
@@ -23,6 +23,10 @@ EXPECTED = {
     "accounts": "read_usage",
     "meter": "read_usage",
     "meters": "read_usage",
+    "plan": "read_usage",
+    "plans": "read_usage",
+    "preview_invoice": "read_usage",
+    "what_if": "read_usage",
     "held_usage": "read_usage",
     "events": "read_log",
     "projections": "read_usage",
@@ -37,6 +41,17 @@ EXPECTED = {
     "retire_meter": "write_meters",
     "mend_held_usage": "mend_usage",
     "dismiss_held_usage": "mend_usage",
+    "define_plan": "write_plans",
+    "revise_plan": "write_plans",
+    "retire_plan": "write_plans",
+    "start_contract": "write_contracts",
+    "change_plan": "write_contracts",
+    "pause_contract": "write_contracts",
+    "resume_contract": "write_contracts",
+    "end_contract": "write_contracts",
+    "grant_credit": "write_contracts",
+    "revoke_credit": "write_contracts",
+    "change_entitlement": "write_contracts",
 }
 OPERATIONS = {
     '{ account(key: "x") { key } }': "read_usage",
@@ -49,6 +64,14 @@ OPERATIONS = {
     "mutation { answer: recordUsage(events: []) { __typename } }": "record_usage",
     'mutation { answer: openAccount(account: "x", name: "X", zone: "-") { __typename } }': "write_accounts",
     'mutation { answer: retireMeter(meter: "x") { __typename } }': "write_meters",
+    '{ plan(key: "x") { key } }': "read_usage",
+    "{ plans { totalCount } }": "read_usage",
+    '{ answer: previewInvoice(terms: {name: "X", currency: "EUR"}, quantities: []) { __typename } }': "read_usage",
+    '{ answer: whatIf(plan: {plan: "x"}) { __typename } }': "read_usage",
+    'mutation { answer: retirePlan(plan: "x") { __typename } }': "write_plans",
+    'mutation { answer: pauseContract(account: "x", effectiveAt: "2026-01-01T00:00:00Z") { __typename } }': (
+        "write_contracts"
+    ),
     'mutation { answer: dismissHeldUsage(position: 1, reason: "x") { __typename } }': "mend_usage",
 }
 

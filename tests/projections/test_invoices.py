@@ -16,7 +16,14 @@ from ledger.commands.plans import change_plan
 from ledger.domain.accounts import OpenAccount
 from ledger.domain.agreements import ContractTerms, PlanChoice
 from ledger.domain.charges import Charge, PerUnit
-from ledger.domain.contracting import ChangePlan, EndContract, PauseContract, ResumeContract, StartContract
+from ledger.domain.contracting import (
+    ChangePlan,
+    ContractCommand,
+    EndContract,
+    PauseContract,
+    ResumeContract,
+    StartContract,
+)
 from ledger.domain.events import UsageRecorded
 from ledger.domain.invoices import Invoice, preview, project
 from ledger.domain.lines import Used
@@ -144,14 +151,14 @@ async def agree(world: World, history: Sequence[UsageRecorded], changed: Sequenc
         if (kind in ("pause", "end") and is_paused) or (kind == "resume" and not is_paused):
             continue
         is_paused = kind == "pause" or (is_paused and kind != "resume")
-        command = {
+        commands: dict[str, ContractCommand] = {
             "plan": ChangePlan("acme", at, PlanChoice(plan="max")),
             "pause": PauseContract("acme", at),
             "resume": ResumeContract("acme", at),
             "end": EndContract("acme", at),
-        }[kind]
+        }
         log, catalogue = world.ledger.log, world.follower.catalogue
-        await change_contract(log, catalogue, command, now=STARTED, metadata=METADATA)
+        await change_contract(log, catalogue, commands[kind], now=STARTED, metadata=METADATA)
         await world.follower.refresh()
         if kind == "end":
             break
@@ -265,4 +272,4 @@ async def test_percentage_prices_look_at_single_events(world: World) -> None:
     jobs = [Job(world.follower.catalogue.accounts["acme"], segment) for segment in invoice.segments]
     async with world.ledger.pool.acquire() as connection:
         [metered] = await used(connection, world.ledger.log, world.follower.catalogue, jobs, reached=10**9)
-    assert next(one.metered.events for one in metered if one.charge == "all") == (40, 100)
+    assert next(one.metered.events for one in metered if one.charge == "all") == (Decimal(40), Decimal(100))
