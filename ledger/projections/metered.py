@@ -24,36 +24,22 @@ from ledger.domain.segments import Segment
 from ledger.domain.values import DIVISION, EPOCH, ZERO, microseconds
 from ledger.event_log import EventLog
 from ledger.projections import usage_series
-from ledger.projections.usage_cells import cell_of
+from ledger.projections.usage_cells import SUMS, cell_of, grouped, is_allowed
 from ledger.projections.usage_readings import Stretch, Taken, readings
 
 GROUPS_MAX: Final = 200_000
 
-# $8: indices of the dimensions to group by; $9: index -> the values that a row may have there.
 SPANS = """
 unnest($2::integer[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::date[], $7::date[])
     as s (job, account, start, until, first_day, last_day)
 """
-WITHIN = """
+WITHIN = f"""
 u.series = $1 and u.account = s.account and u.day >= s.first_day and u.day <= s.last_day
-    and u.part >= s.start and u.part < s.until
-    and not exists (
-        select from jsonb_each($9::jsonb) as f (index, allowed)
-        where not f.allowed @> jsonb_build_array(u.dimensions -> f.index::integer)
-    )
+    and u.part >= s.start and u.part < s.until and {is_allowed("$9")}
 """
-GROUPED = """
-(select coalesce(jsonb_agg(u.dimensions -> g.index order by g.place), '[]')
-    from unnest($8::integer[]) with ordinality as g (index, place)) as grouped
-"""
+GROUPED: Final = grouped("$8")
 SELECT_CELLS = f"""
-select s.job, {GROUPED},
-    sum(u.event_count)::bigint as count, sum(u.total) as total, sum(u.moment) as moment,
-    min(u.minimum) as minimum, max(u.maximum) as maximum,
-    (array_agg(u.latest order by u.latest_at desc, u.latest_position desc))[1] as latest,
-    max(u.latest_at) as latest_at,
-    (array_agg(u.latest_position order by u.latest_at desc, u.latest_position desc))[1] as latest_position,
-    min(u.first_position) as first_position, max(u.last_position) as last_position
+select s.job, {GROUPED}, {SUMS}
 from {SPANS} join usage_days u on {WITHIN}
 group by s.job, grouped order by s.job, grouped limit {GROUPS_MAX + 1}
 """

@@ -25,17 +25,25 @@ CELL_FIELDS: Final = (
     "last_position",
 )
 
-# $5: indices of the dimensions to group by; $6: index -> the values that a row may have there.
-GROUPED = """
+
+def grouped(indices: str) -> str:
+    """SQL for the values that a row of cells (`u`) has in the dimensions at `indices`, an integer array in order."""
+    return f"""
 (select coalesce(jsonb_agg(u.dimensions -> g.index order by g.place), '[]')
-    from unnest($5::integer[]) with ordinality as g (index, place)) as grouped
+    from unnest({indices}::integer[]) with ordinality as g (index, place)) as grouped
 """
-ALLOWED = """
+
+
+def is_allowed(values: str) -> str:
+    """SQL for whether a row of cells (`u`) has one of the values that `values`, a jsonb object, allows by index."""
+    return f"""
 not exists (
-    select from jsonb_each($6::jsonb) as f (index, allowed)
+    select from jsonb_each({values}::jsonb) as f (index, allowed)
     where not f.allowed @> jsonb_build_array(u.dimensions -> f.index::integer)
 )
 """
+
+
 SUMS = """
 sum(event_count)::bigint as count, sum(total) as total, sum(moment) as moment,
     min(minimum) as minimum, max(maximum) as maximum,
@@ -45,9 +53,10 @@ sum(event_count)::bigint as count, sum(total) as total, sum(moment) as moment,
     min(first_position) as first_position, max(last_position) as last_position
 """
 SELECT_DAYS = f"""
-select case $7 when 'TOTAL' then $3 else greatest(date_trunc($7, u.day)::date, $3) end as bucket, {GROUPED}, {SUMS}
+select case $7 when 'TOTAL' then $3 else greatest(date_trunc($7, u.day)::date, $3) end as bucket,
+    {grouped("$5")}, {SUMS}
 from usage_days u
-where u.series = $1 and u.account = $2 and u.day >= $3 and u.day < $4 and {ALLOWED}
+where u.series = $1 and u.account = $2 and u.day >= $3 and u.day < $4 and {is_allowed("$6")}
 group by bucket, grouped order by bucket, grouped limit $8
 """
 SELECT_HOURS = f"""
@@ -61,9 +70,9 @@ SELECT_UNIQUE_COUNTS = f"""
 select w.bucket, v.grouped, count(*) as present
 from unnest($3::date[], $4::date[], $7::date[]) as w (first, last, bucket)
 cross join lateral (
-    select distinct on (grouped, u.value_key) {GROUPED}, u.value_key, u.is_present
+    select distinct on (grouped, u.value_key) {grouped("$5")}, u.value_key, u.is_present
     from usage_values u
-    where u.series = $1 and u.account = $2 and u.day >= w.first and u.day < w.last and {ALLOWED}
+    where u.series = $1 and u.account = $2 and u.day >= w.first and u.day < w.last and {is_allowed("$6")}
     order by grouped, u.value_key, u.last_at desc, u.last_at_position desc
 ) v
 where v.is_present group by w.bucket, v.grouped limit $8

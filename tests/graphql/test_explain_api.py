@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from ledger.projections import evidence
-from tests.edges import DEFINE_METER, Edge, define_tokens_meter
+from tests.edges import DEFINE_METER, Edge
 from tests.graphql.billing import (
     CALENDAR,
     GRADUATED,
+    LATER,
     MARCH,
     agree,
     charge,
@@ -286,20 +287,17 @@ async def test_a_line_of_another_plan_is_found_again_by_its_id(edge: Edge) -> No
 
 async def test_a_line_of_a_plan_tried_after_the_contracts_end_is_found_again(edge: Edge) -> None:
     """Fails where the id names the period's beginning, at which the old contract runs."""
-    await open_since(edge, "acme")
-    await define_tokens_meter(edge)
-    await define_plan(edge, "pro", terms(charge("a")))
-    now = datetime.now(UTC)
-    await start_contract(edge, at=(now - timedelta(days=1)).isoformat())
-    ends = (now.replace(microsecond=0) + timedelta(hours=1)).isoformat()
-    await edge.data(f'mutation {{ endContract(account: "acme", effectiveAt: "{ends}") {{ __typename }} }}')
-    await tell(edge, [used(1, now - timedelta(minutes=1), 7), used(2, now + timedelta(hours=2), 8)])
-    [old] = await lines(edge, now)
-    [tried] = await lines(edge, now + timedelta(hours=3), plan={"plan": "pro"})
-    assert (old["quantity"], tried["quantity"]) == ("7", "15")
-    query = "query ($id: ID!) { node(id: $id) { ... on InvoiceLine { quantity } } }"
-    for line in (old, tried):
-        assert (await edge.data(query, {"id": line["id"]}))["node"] == {"quantity": line["quantity"]}
+    await agree(edge, charge("a"))
+    fees = [{"key": "base", "label": "Base", "amount": "62"}]
+    await define_plan(edge, "max", terms(fees=fees))
+    ends = LATER.replace(day=15, hour=0)
+    await edge.data(f'mutation {{ endContract(account: "acme", effectiveAt: "{ends.isoformat()}") {{ __typename }} }}')
+    [before] = await lines(edge, ends - timedelta(days=5), plan={"plan": "max"})
+    [tried] = await lines(edge, ends + timedelta(days=5), plan={"plan": "max"})
+    assert tried["money"]["amount"] == "62" != before["money"]["amount"]
+    query = "query ($id: ID!) { node(id: $id) { ... on InvoiceLine { money { amount } } } }"
+    for line in (before, tried):
+        assert (await edge.data(query, {"id": line["id"]}))["node"] == {"money": line["money"]}
 
 
 async def test_a_page_looks_at_a_bounded_number_of_events(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
