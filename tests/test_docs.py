@@ -16,7 +16,9 @@ import pytest
 from graphql import GraphQLObjectType, build_schema, parse, validate
 
 from ledger.commands.accounts import change_account
+from ledger.commands.contracts import change_contract
 from ledger.commands.meters import change_meter
+from ledger.commands.plans import change_plan
 from ledger.domain.access import GRANTS, ROLES
 from ledger.domain.accounts import AliasAccount, OpenAccount
 from ledger.domain.aggregation import Query
@@ -26,8 +28,10 @@ from ledger.domain.mending import REASONS
 from ledger.domain.metadata import Metadata
 from ledger.domain.metering import AGGREGATIONS
 from ledger.domain.meters import DefineMeter
+from ledger.domain.plans import DefinePlan
 from ledger.domain.reckoning import Measure
 from ledger.domain.samples import Sample
+from ledger.sandbox.billing import HISTORY, PLANS, contracts
 from ledger.sandbox.customers import CUSTOMERS, METERS
 from ledger.settings import Settings
 from ledger.telemetry import Telemetry
@@ -50,14 +54,21 @@ async def open_story(edge: Edge, folder: Path, database_url: str) -> Story:
 
 
 async def open_demo(edge: Edge) -> None:
-    """The accounts and meters of `./dev demo`, without its usage."""
+    """The accounts, meters, plans and contracts of `./dev demo`, without its usage."""
     now, metadata = datetime.now(UTC), Metadata(actor="test")
+    opened_at = now - HISTORY
     for key, definition in METERS.items():
         await change_meter(edge.log, DefineMeter(key, definition), now=now, metadata=metadata)
     for one in CUSTOMERS:
-        await change_account(edge.log, OpenAccount(one.key, one.name, one.zone), now=now, metadata=metadata)
+        await change_account(edge.log, OpenAccount(one.key, one.name, one.zone, opened_at), now=now, metadata=metadata)
         for alias in one.aliases:
             await change_account(edge.log, AliasAccount(one.key, alias), now=now, metadata=metadata)
+    await edge.follower.refresh()
+    for plan, terms in PLANS.items():
+        await change_plan(edge.log, edge.follower.catalogue, DefinePlan(plan, terms), now=now, metadata=metadata)
+    await edge.follower.refresh()
+    for command in contracts(opened_at, now):
+        await change_contract(edge.log, edge.follower.catalogue, command, now=now, metadata=metadata)
 
 
 @pytest.mark.parametrize("path", RUN, ids=lambda path: path.name)

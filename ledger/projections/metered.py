@@ -89,7 +89,7 @@ async def used(
         source = await _source(connection, charge)
         if source is None:
             continue  # its first version is still being computed
-        numbers = [number for number, _ in askers]
+        numbers = list(dict.fromkeys(number for number, _ in askers))  # two charges of a job may ask for the same
         if _looks_at_events(charge):
             metered = await _events(connection, log, catalogue, source, jobs, numbers, reached)
         else:

@@ -62,6 +62,7 @@ def terms(price: Charge, other: Charge, name: str = "Pro") -> PlanTerms:
         currency="EUR",
         charges=(
             PlanCharge(key="all", label="Tokens", meter="tokens", price=price),
+            PlanCharge(key="again", label="The same tokens", meter="tokens", price=other),
             PlanCharge(key="small", label="Small", meter="tokens", filters={"model": ("small",)}, price=other),
         ),
         fees=(FixedFee(key="base", label="Base", amount=Decimal(30)),),
@@ -98,7 +99,7 @@ async def reckoned(world: World, instant: datetime) -> Invoice:
     period = period_of(contract, catalogue.plans, instant, ZONE)
     found = []
     for segment in segments(contract, catalogue.plans, period, ZONE):
-        for key, model in (("all", None), ("small", "small")):
+        for key, model in (("all", None), ("again", None), ("small", "small")):
             quantity = Decimal(0)
             for span in segment.spans:
                 quantity += await world.ledger.pool.fetchval(QUANTITY, span.start, span.end, model)
@@ -219,7 +220,8 @@ async def test_a_whole_period_on_one_plan_is_the_preview_of_its_quantities(world
         await world.tell(usage(number, event_type="call", time=at, tokens=1000 + number, model=model))
     await world.project()
     invoice = await projected(world, STARTED + timedelta(days=3))
-    quantities = [Used("all", Metered(quantity=Decimal(3003))), Used("small", Metered(quantity=Decimal(2002)))]
+    every, small = Metered(quantity=Decimal(3003)), Metered(quantity=Decimal(2002))
+    quantities = [Used("all", every), Used("again", every), Used("small", small)]
     assert preview(terms(price, price), quantities).total == invoice.total
 
 
@@ -237,7 +239,7 @@ async def test_many_accounts_are_projected_in_one_snapshot(world: World) -> None
     mark, [acme, zeta] = await projected_invoices(
         world.ledger.pool, world.ledger.log, world.follower.catalogue, asked, now=STARTED
     )
-    assert [acme.total, zeta.total] == [Money(3500, "EUR"), Money(3800, "EUR")]
+    assert [acme.total, zeta.total] == [Money(4000, "EUR"), Money(4600, "EUR")]
     assert mark.position == (await world.ledger.log.head()).position
 
 
