@@ -21,7 +21,12 @@ FIGURES = {
     "projection_memory": {"projection_memory"},
     "freshness": {"freshness_100_p50", "freshness_100_p99", "freshness_1_p50", "freshness_1_p99"},
     "rating": {"rating", "rating_read", "rating_group_by"},
-    "projected_invoice": {"projected_invoice_p50", "projected_invoice_p99"},
+    "projected_invoice": {
+        "projected_invoice_100_p50",
+        "projected_invoice_100_p99",
+        "projected_invoice_1_p50",
+        "projected_invoice_1_p99",
+    },
     "account_page": {"account_page"},
     "explain": {"explain_p50", "explain_p99"},
 }

@@ -11,7 +11,7 @@ from ledger.domain.charges import Charge
 from ledger.domain.money import Money, minor_digits
 from ledger.domain.names import require_name
 from ledger.domain.periods import Starts
-from ledger.domain.pricing import Convention, PlanTerms, require_amount
+from ledger.domain.pricing import NOT_METERED, Convention, PlanTerms, is_metered, require_amount
 from ledger.domain.pricing_refusals import ChargeUnknown, ContractInvalid, CurrencyMismatch
 from ledger.domain.values import ZERO
 
@@ -187,6 +187,8 @@ def check_overrides(account: str, choice: PlanChoice, terms: PlanTerms) -> None:
     require_charges(choice.plan, terms, tuple(override.charge for override in choice.overrides))
     for override in choice.overrides:
         charges.check(override.price)
+        if not is_metered(override.price):
+            raise ContractInvalid(account=account, why=f'its price for the charge "{override.charge}" {NOT_METERED}')
 
 
 def require_charges(plan: str, terms: PlanTerms, keys: tuple[str, ...]) -> None:

@@ -10,7 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from ledger.domain import charges
-from ledger.domain.charges import Charge, Dimensional
+from ledger.domain.charges import Charge, Dimensional, Graduated
 from ledger.domain.durations import IntervalUnit, interval
 from ledger.domain.money import HUNDRED, minor_digits
 from ledger.domain.names import require_name
@@ -19,6 +19,7 @@ from ledger.domain.values import ZERO, quantity_of
 
 PARTS_MAX: Final = 500
 """The most charges, fees and discounts that a plan may have together."""
+NOT_METERED: Final = "weighs units by their share of the period, which the ledger does not meter yet"
 VALUES_MAX: Final = 256
 """The most values that a charge's filter on one dimension may allow."""
 
@@ -108,6 +109,8 @@ def check_terms(plan: str, terms: PlanTerms) -> None:
     for charge in terms.charges:
         charges.check(charge.price)
         _check_dimensions(plan, charge)
+        if not is_metered(charge.price):
+            raise PlanInvalid(plan=plan, why=f'the charge "{charge.key}" {NOT_METERED}')
     for fee in terms.fees:
         require_amount(f"fee {fee.key}", fee.amount)
     for discount in terms.discounts:
@@ -116,6 +119,11 @@ def check_terms(plan: str, terms: PlanTerms) -> None:
         require_amount(field, bound or ZERO)
     if terms.amount_max is not None and (terms.amount_min or ZERO) > terms.amount_max:
         raise PlanInvalid(plan=plan, why="its minimum is above its maximum")
+
+
+def is_metered(price: Charge) -> bool:
+    """Whether the ledger can tell what the price is worked out from: not yet the units' shares of the period."""
+    return not (isinstance(price.model, Graduated) and price.model.is_prorated)
 
 
 def require_amount(field: str, amount: Decimal) -> None:

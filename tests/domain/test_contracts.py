@@ -20,7 +20,7 @@ from ledger.domain.agreements import (
     late_action,
 )
 from ledger.domain.catalogue import Catalogue
-from ledger.domain.charges import Charge, PerUnit
+from ledger.domain.charges import Charge, Graduated, PerUnit
 from ledger.domain.contracting import (
     ChangeEntitlement,
     ChangePlan,
@@ -76,6 +76,7 @@ from ledger.domain.pricing_refusals import (
     PriceNegative,
 )
 from ledger.domain.refusals import AccountUnknown, NameInvalid, Refusal
+from ledger.domain.tiers import Tier
 from tests.domain.agreed import IN_EUR, ON_MAX, ON_PRO, PLANS, contract, eur, folded, grant, started, utc
 
 D = Decimal
@@ -240,6 +241,9 @@ def test_terms_that_can_be_billed_pass() -> None:
     assert decided([], START_PRO._replace(terms=agreed)) == [started(agreed=agreed)]
 
 
+PRORATED = Charge(model=Graduated(tiers=(Tier(up_to=None),), is_prorated=True))
+
+
 def override(key: str, price: object) -> ChargeOverride:
     return ChargeOverride(charge=key, price=Charge(model=PerUnit(unit_amount=D(str(price)))))
 
@@ -250,6 +254,7 @@ def override(key: str, price: object) -> ChargeOverride:
         ((override("seats", 1),), ChargeUnknown, "It has: calls"),
         ((override("calls", 1), override("calls", 2)), ContractInvalid, "two prices"),
         ((override("calls", -1),), PriceNegative, "unit_amount"),
+        ((ChargeOverride(charge="calls", price=PRORATED),), ContractInvalid, "not meter yet"),
     ],
 )
 def test_prices_of_its_own_must_be_for_charges_of_the_plan(

@@ -136,6 +136,7 @@ MATRIX = Dimensional(cells=(Cell(match={"region": ("eu",)}, price=PerUnit(unit_a
         (terms(charge("a", label="")), NameInvalid, "a line"),
         (terms(*(charge(f"c{number}") for number in range(PARTS_MAX + 1))), PlanInvalid, "more than 500"),
         (terms(charge("a", PerUnit(unit_amount=D(-1)))), PriceNegative, "unit_amount"),
+        (terms(charge("a", Graduated(tiers=(Tier(up_to=None),), is_prorated=True))), PlanInvalid, "not meter yet"),
         (terms(charge("a", PerUnit(unit_amount=D("1E+20")))), NumberTooLong, "38 digits"),
         (terms(charge("a", Graduated(tiers=(Tier(up_to=None), Tier(up_to=None))))), TiersOverlap, "Tier 2"),
         (terms(charge("a", filters={"region": ()})), PlanInvalid, "1 to 256 values"),
