@@ -13,7 +13,15 @@ from typing import Any
 
 import httpx
 import pytest
-from graphql import GraphQLObjectType, build_schema, parse, validate
+from graphql import (
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLObjectType,
+    build_schema,
+    parse,
+    print_ast,
+    validate,
+)
 
 from ledger.commands.accounts import change_account
 from ledger.commands.contracts import change_contract
@@ -23,19 +31,29 @@ from ledger.domain.access import GRANTS, ROLES
 from ledger.domain.accounts import AliasAccount, OpenAccount
 from ledger.domain.aggregation import Query
 from ledger.domain.aggregation import measure as measured
+from ledger.domain.agreements import Commitment, ContractTerms, CreditGrant, PlanChoice
+from ledger.domain.charges import Charge, Graduated, Model, Package, PerUnit, Volume
+from ledger.domain.contracts import Contract, Granted, Phase
 from ledger.domain.events import EVENTS
+from ledger.domain.invoices import project
+from ledger.domain.lines import Used
 from ledger.domain.mending import REASONS
 from ledger.domain.metadata import Metadata
-from ledger.domain.metering import AGGREGATIONS
+from ledger.domain.metering import AGGREGATIONS, MeterDefinition
 from ledger.domain.meters import DefineMeter
-from ledger.domain.plans import DefinePlan
+from ledger.domain.money import Money
+from ledger.domain.periods import Period
+from ledger.domain.plans import DefinePlan, Plan, PlanVersion
+from ledger.domain.pricing import FixedFee, PlanCharge, PlanDiscount, PlanTerms
+from ledger.domain.rating import Metered, rate
 from ledger.domain.reckoning import Measure
 from ledger.domain.samples import Sample
+from ledger.domain.tiers import Tier
 from ledger.sandbox.billing import HISTORY, PLANS, contracts
 from ledger.sandbox.customers import CUSTOMERS, METERS
 from ledger.settings import Settings
 from ledger.telemetry import Telemetry
-from tests.edges import Edge, open_edge
+from tests.edges import Edge, cloud_event, open_edge
 from tests.stories import ANYTHING, FENCE, Story, blocks, curl, is_as_shown
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -235,6 +253,119 @@ def test_the_worked_examples_of_aggregations_come_out_as_told() -> None:
     assert days("unique_count", seats, carries_over=True) == [2, 1, 1]
     assert days("unique_count", seats, carries_over=False) == [2, 0]
     assert days("time_weighted_sum", [(12, 10, "", False), (66, -4, "", False)], carries_over=True) == [5, 10, 9]
+
+
+def test_the_worked_prices_come_out_as_told() -> None:
+    tiers = (
+        Tier(up_to=Decimal(1_000), unit_amount=Decimal("0.10"), flat_amount=Decimal(5)),
+        Tier(up_to=None, unit_amount=Decimal("0.08"), flat_amount=Decimal(2)),
+    )
+    models: tuple[Model, ...] = (
+        Graduated(tiers=tiers),
+        Volume(tiers=tiers),
+        Package(package_amount=Decimal(40), package_size=Decimal(500)),
+    )
+    used = Metered(quantity=Decimal("1200.5"))
+    told = [Decimal(row[2]) for row in table(DOCS / "concepts.md", "Priced as")]
+    assert told == [rate(Charge(model=model), used).amount for model in models]
+
+
+def contract(plan: PlanTerms, **terms: Any) -> tuple[Contract, dict[str, Plan], Period]:
+    """A contract on the plan since January, its plans, and its March."""
+    march = Period(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC))
+    started_at = datetime(2026, 1, 1, tzinfo=UTC)
+    agreed = ContractTerms(currency="EUR", alignment="calendar", **terms)
+    signed = Contract("acme", started_at, agreed, (Phase(started_at, PlanChoice(plan="old")),))
+    return signed, {"old": Plan("old", (PlanVersion(None, plan),))}, march
+
+
+def test_the_worked_proration_comes_out_as_told() -> None:
+    def plan(amount: int) -> PlanTerms:
+        return PlanTerms(name="P", currency="EUR", fees=(FixedFee(key="fee", label="Fee", amount=Decimal(amount)),))
+
+    signed, plans, march = contract(plan(31), proration="days")
+    change = Phase(march.start + timedelta(days=10), PlanChoice(plan="new"))
+    plans["new"] = Plan("new", (PlanVersion(None, plan(62)),))
+    signed = signed._replace(phases=(*signed.phases, change))
+    invoice = project(signed, plans, march, [], zone="UTC", as_of=march.end, spent={})
+    told = [Decimal(row[2]) for row in table(DOCS / "concepts.md", "Segment")]
+    assert told == [line.money.amount for line in invoice.lines]
+
+
+def test_the_worked_invoice_comes_out_as_told() -> None:
+    tiers = (Tier(up_to=Decimal(1_000), unit_amount=Decimal("0.01")), Tier(up_to=None, unit_amount=Decimal("0.005")))
+    tokens, peak = Charge(model=Graduated(tiers=tiers)), Charge(model=PerUnit(unit_amount=Decimal(2)))
+    plan = PlanTerms(
+        name="Pro",
+        currency="EUR",
+        charges=(
+            PlanCharge(key="tokens", label="Tokens", meter="tokens", price=tokens),
+            PlanCharge(key="peak", label="Peak", meter="connections", price=peak),
+        ),
+        fees=(FixedFee(key="base", label="Base fee", amount=Decimal(49)),),
+        discounts=(PlanDiscount(key="partner", label="Partner", percent=Decimal(10)),),
+    )
+    commitment = Commitment(key="minimum", label="Minimum", amount=Decimal(100))
+    signed, plans, march = contract(plan, commitments=(commitment,))
+    grant = CreditGrant(grant="welcome", label="Welcome", amount=Money(5_000, "EUR"), effective_at=march.start)
+    used = [Used("tokens", Metered(quantity=Decimal("1800.5"))), Used("peak", Metered(quantity=Decimal(12)))]
+    signed = signed._replace(grants=(Granted(grant),))
+    invoice = project(signed, plans, march, used, zone="UTC", as_of=march.end, spent={})
+    told = [Decimal(row[2]) for row in table(DOCS / "concepts.md", "Line")]
+    assert told == [*(line.money.amount for line in invoice.lines), -invoice.credited.amount, invoice.total.amount]
+
+
+async def test_the_invoices_of_the_tour_come_out_as_told(database_url: str, tmp_path: Path) -> None:
+    used = {"azure-code": (18_059_974, 245_896), "azure-conversation": (22_361_870, 4_088_665)}
+    opened_at, metadata = datetime(2023, 11, 1, tzinfo=UTC), Metadata(actor="test")
+    async with open_edge(database_url) as edge:
+        for name in ("input_tokens", "output_tokens"):
+            meter = MeterDefinition(name=name, event_type="llm.request", aggregation="sum", property=name)
+            await change_meter(edge.log, DefineMeter(f"request_{name}", meter), now=opened_at, metadata=metadata)
+        for account, (read, written) in used.items():
+            opening = OpenAccount(account, account, "UTC", opened_at)
+            await change_account(edge.log, opening, now=opened_at, metadata=metadata)
+            data = {"input_tokens": read, "output_tokens": written}
+            told = cloud_event(
+                subject=account, source=account, type="llm.request", time="2023-11-16T18:30:00Z", data=data
+            )
+            await edge.post(json.dumps(told).encode())
+        story = await open_story(edge, tmp_path, database_url)
+        await story.tell([block for block in blocks(DOCS / "tour.md") if "billed" in block.words])
+    invoices = [account["projectedInvoice"] for account in json.loads(story.said or "")["data"].values()]
+    found = [[*(line["money"] for line in one["lines"]), one["total"]] for one in invoices]
+    rows = [row[1:] for row in table(DOCS / "tour.md", "invoice of")]
+    assert [[Decimal(money["amount"]) for money in one] for one in found] == [[*map(Decimal, row)] for row in rows]
+
+
+def test_the_table_of_conventions_has_every_optional_field_of_a_price_with_its_default() -> None:
+    types = build_schema((ROOT / "schema.graphql").read_text()).type_map
+    models = types["ChargeModelInput"]
+    assert isinstance(models, GraphQLInputObjectType)
+    assert first_column(DOCS / "concepts.md", "Model") == list(models.fields)
+    parts = ["Price", "PlanCharge", "Tier", "PercentTier", *(name[0].upper() + name[1:] for name in models.fields)]
+    defaults: dict[str, set[str]] = {}
+    for part in parts:
+        fields = types[f"{part}Input"]
+        assert isinstance(fields, GraphQLInputObjectType)
+        for name, one in fields.fields.items():
+            if one.ast_node is not None and one.ast_node.default_value is not None:
+                defaults.setdefault(name, set()).add(print_ast(one.ast_node.default_value).strip('"'))
+    rows = table(DOCS / "concepts.md", "Field")
+    told = {name.rpartition(".")[2]: row[2] for row in rows for name in row[0].split(", ")}
+    assert set(defaults) - set(told) == set()
+    shown = {"null": {"null", "..."}, "[]": {"none", "all usage"}}
+    assert [name for name, [one] in defaults.items() if told[name] not in shown.get(one, {one})] == []
+
+
+def test_the_tables_of_proration_and_of_excluded_events_are_whole() -> None:
+    types = build_schema((ROOT / "schema.graphql").read_text()).type_map
+    proration, event = types["Proration"], types["LineEvent"]
+    assert isinstance(proration, GraphQLEnumType)
+    assert isinstance(event, GraphQLObjectType)
+    assert {row[0].split()[0] for row in table(DOCS / "concepts.md", "Convention")} == set(proration.values)
+    codes = set(re.findall(r"[a-z]+_[a-z]+", event.fields["reason"].description or "")) | {"superseded"}
+    assert set(first_column(DOCS / "concepts.md", "Excluded")) == codes - {"key_conflict"}
 
 
 def test_the_table_of_held_usage_has_every_code() -> None:

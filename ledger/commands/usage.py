@@ -93,7 +93,7 @@ def _fate(
         return Fate(index, "held", appended.positions[number], usage.id, "key_conflict", message)
     if number in appended.repeats:
         return Fate(index, "duplicate", appended.positions[number], usage.id)
-    held = None if catalogue.surely_counts(usage, now) else catalogue.assess(usage, now).held
+    held = None if catalogue.surely_not_held(usage, now) else catalogue.assess(usage, now).held
     if held:
         return Fate(index, "held", appended.positions[number], usage.id, held[0].code, held[0].message)
     return None

@@ -118,7 +118,7 @@ class Catalogue:
             self.parts[account.key] = part
         return part
 
-    def surely_counts(self, usage: UsageRecorded, recorded_at: datetime) -> bool:
+    def surely_not_held(self, usage: UsageRecorded, recorded_at: datetime) -> bool:
         """Whether an event of the common kind is held by no meter, told in a fraction of the time of `assess`.
 
         False says nothing: ask `assess`.

@@ -16,6 +16,7 @@ from ledger.domain.aggregation import (
     Measured,
     Presence,
     Query,
+    empty_cell,
     measure,
     merged,
     quantity,
@@ -393,3 +394,20 @@ def test_a_period_without_length_is_a_bug() -> None:
         quantity("sum", Cell(), start=START, end=START)
     with pytest.raises(AssertionError, match="a period lasts"):
         measure(Query(measure="sum", start=START, end=START), [])
+
+
+TALLIED: tuple[CellAggregation, ...] = ("count", "sum", "avg")
+
+
+@pytest.mark.parametrize("positions", [(1, 2, 3), (3, 2, 1), (2, 3, 1)])
+@pytest.mark.parametrize("aggregation", SHARED_BY_CELLS)
+def test_a_cell_keeps_what_its_aggregation_needs(aggregation: CellAggregation, positions: tuple[int, ...]) -> None:
+    lean, whole = empty_cell(aggregation), Cell()
+    for position in positions:
+        lean.add(Decimal(position), START + position * DAY, position)
+        whole.add(Decimal(position), START + position * DAY, position)
+    shown, expected = (quantity(aggregation, cell, start=START, end=END) for cell in (lean, whole))
+    assert shown == expected
+    assert (lean.count, lean.first_position, lean.last_position) == (3, 1, 3)
+    assert (lean.latest is None) == (aggregation in TALLIED)
+    assert bool(lean.moment) == (aggregation == "time_weighted_sum")

@@ -4,8 +4,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
+from ledger.domain.agreements import ContractTerms, PlanChoice
 from ledger.domain.catalogue import FUTURE_MAX, Account, Assessment, Catalogue
 from ledger.domain.events import (
     AccountAliased,
@@ -13,12 +16,14 @@ from ledger.domain.events import (
     AccountOpened,
     AccountRenamed,
     AccountZoneChanged,
+    ContractStarted,
     Event,
     KeyIssued,
     KeyRevoked,
     MeterChanged,
     MeterDefined,
     MeterRetired,
+    PlanDefined,
     UsageConflicted,
     UsageDismissed,
     UsageMended,
@@ -26,6 +31,8 @@ from ledger.domain.events import (
 )
 from ledger.domain.metadata import Metadata
 from ledger.domain.metering import Filter, MeterDefinition
+from ledger.domain.periods import Period
+from ledger.domain.pricing import PlanTerms
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OPENED = AccountOpened(account="acme", name="Acme", zone="UTC")
@@ -174,3 +181,66 @@ def test_metadata_leaves_out_what_is_not_known() -> None:
     assert (
         Metadata(actor="key:a", request="r", causation=3).encode() == b'{"actor":"key:a","request":"r","causation":3}'
     )
+
+
+PROPERTIES = st.dictionaries(
+    st.sampled_from(("tokens", "model", "region")),
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**16), 10**16)
+    | st.sampled_from(("5", "x", "x" * 257, "a\0b", "", Decimal("1.5"), [1], {"a": 1})),
+)
+DEFINITIONS = st.builds(
+    MeterDefinition,
+    name=st.just("Meter"),
+    event_type=st.sampled_from(("completion", "other")),
+    aggregation=st.sampled_from(("sum", "max", "unique_count")),
+    property=st.just("tokens"),
+    dimensions=st.sampled_from(((), ("model",), ("model", "region"))),
+    filters=st.sampled_from(((), (Filter(property="model", values=("x",)),))),
+    exclusions=st.sampled_from(((), ((Filter(property="region", values=(None,)),),))),
+    retired_at=st.none() | st.just(NOW),
+) | st.just(CALLS)
+
+
+@hypothesis.given(
+    st.lists(DEFINITIONS, max_size=3),
+    PROPERTIES,
+    st.sampled_from(("acme", "nobody")),
+    st.sampled_from((NOW, NOW + FUTURE_MAX, NOW + FUTURE_MAX + timedelta.resolution)),
+)
+def test_what_is_surely_not_held_is_not_held(
+    definitions: list[MeterDefinition], data: dict[str, Any], subject: str, time: datetime
+) -> None:
+    meters = [MeterDefined(meter=f"m{number}", definition=one) for number, one in enumerate(definitions)]
+    catalogue = given(OPENED, *meters)
+    told = usage(subject=subject, time=time, **data)
+    if catalogue.surely_not_held(told, NOW):
+        assert catalogue.assess(told, NOW).held == []
+
+
+def test_the_common_event_is_told_at_a_glance() -> None:
+    by_two = MeterDefinition(
+        name="By two", event_type="completion", aggregation="sum", property="tokens", dimensions=("model", "region")
+    )
+    catalogue = given(OPENED, TOKENS_DEFINED, CALLS_DEFINED, MeterDefined(meter="by_two", definition=by_two))
+    assert catalogue.surely_not_held(usage(tokens=5, model="x", region="eu"), NOW)
+    assert not catalogue.surely_not_held(usage(tokens=5, model="x"), NOW)
+    assert not catalogue.surely_not_held(usage(tokens=Decimal("5.5"), model="x", region="eu"), NOW)
+
+
+def test_an_account_s_days_are_cut_by_its_contract_and_zone() -> None:
+    contract = ContractStarted(
+        account="acme",
+        started_at=NOW,
+        choice=PlanChoice(plan="pro"),
+        terms=ContractTerms(currency="EUR"),
+    )
+    plan = PlanDefined(plan="pro", terms=PlanTerms(name="Pro", currency="EUR"))
+    catalogue = given(OPENED, plan)
+    acme = catalogue.accounts["acme"]
+    month = Period(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC))
+    assert catalogue.part_at(acme, NOW) == catalogue.part_at(acme, NOW + timedelta(days=1)) == month
+    catalogue.apply(contract, 3)
+    assert catalogue.part_at(acme, NOW) == Period(NOW, datetime(2026, 4, 1, 12, tzinfo=UTC))
+    assert catalogue.part_at(acme, NOW - timedelta.resolution) == Period(month.start, NOW)

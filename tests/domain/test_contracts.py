@@ -267,6 +267,11 @@ def test_prices_of_its_own_must_be_for_charges_of_the_plan(
         decided([STARTED], TO_MAX._replace(choice=choice))
 
 
+def test_a_contract_may_have_prices_of_its_own() -> None:
+    choice = PlanChoice(plan="pro", overrides=(override("calls", 3),))
+    assert decided([], START_PRO._replace(choice=choice)) == [started(choice=choice)]
+
+
 @pytest.mark.parametrize(
     ("bad", "refusal", "why"),
     [

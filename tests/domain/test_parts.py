@@ -40,6 +40,12 @@ def test_a_part_begins_and_ends_where_something_changes(instant: str, start: str
     assert part_at(BUSY, PLANS, utc(instant), ZONE) == Period(utc(start), utc(end))
 
 
+def test_a_contract_that_goes_on_has_whole_periods_for_parts() -> None:
+    running = folded(started("2026-01-05T10:30:00"))
+    february = Period(utc("2026-01-31T23:00"), utc("2026-02-28T23:00"))
+    assert part_at(running, PLANS, utc("2026-02-10"), ZONE) == february
+
+
 def test_without_a_contract_parts_are_the_calendar_s_months() -> None:
     state: Contracts = ()
     assert part_at(state, PLANS, utc("2026-03-31T21:59:59"), ZONE) == Period(

@@ -86,3 +86,8 @@ def test_an_estimate_bills_the_fixed_amount_at_zero() -> None:
 
 def test_free_events_alone_make_no_steps() -> None:
     assert not list(percentage_steps(Percentage(rate_percent=D(1), free_events=2), (D(5), D(5))))
+
+
+def test_without_a_fixed_amount_there_is_no_step_for_it() -> None:
+    steps = percentage_steps(Percentage(rate_percent=D(2)), (D(50), D(100)))
+    assert [(step.kind, step.amount) for step in steps] == [("rate", D(3))]
