@@ -50,29 +50,30 @@ async def at_share(
 ) -> list[Figure]:
     """Milliseconds from an acknowledgement until a look includes the event, p50 and p99.
 
-    First finds out what becomes visible at full load, then offers 80 % of that for so many seconds.
+    First finds out what API and projector keep up with together, then offers 80 % of that for so many seconds.
     """
     async with running_projector(database_url) as projector:
         # Both processes are up and warm once this is visible.
         warm = replace(load, run="warm", events=load.connections * load.batch_size)
         await _watched(database_url, warm, look, projector)
         outcome, sights = await _watched(database_url, load, look, projector)
-        events, batch_size = load.events, load.batch_size
-        ingested = events / outcome.seconds
-        # From the first event sent to the last one visible: what the two can keep up with.
-        began = outcome.answered_at[-1] - outcome.seconds
-        sustained = events / (sights[-1].at - began)
-        rate = SHARE * sustained
-        # So many connections that a slow answer does not hold up the next request.
-        many = 4 * load.connections
-        offered = max(int(rate * seconds), many * batch_size) // batch_size * batch_size
-        paced = replace(load, run="paced", connections=many, events=offered, rate=rate)
+        acknowledged = load.events / outcome.seconds
+        # From the first event sent to the last one visible.
+        visible = load.events / (sights[-1].at - _began(outcome))
+        # At the end of that the projector had the machine for itself: what both keep up with is less.
+        before = sights[-1].position
+        outcome, sights = await _watched(database_url, _paced(load, "both", visible, seconds / 2), look, projector)
+        ended = bisect_left([sight.at for sight in sights], outcome.answered_at[-1])
+        reached = sights[ended - 1].position if ended else before
+        sustained = min(visible, max(reached - before, load.batch_size) / outcome.seconds)
+        paced = _paced(load, "paced", SHARE * sustained, seconds)
         outcome, sights = await _watched(database_url, paced, look, projector)
     waits = _waits_milliseconds(outcome, sights)
     sides = [
-        Side("offered", [offered / outcome.seconds]),
-        Side("visible at full load", [sustained]),
-        Side("acknowledged at full load", [ingested]),
+        Side("offered", [paced.events / outcome.seconds]),
+        Side("visible while acknowledged", [sustained]),
+        Side("visible at full load", [visible]),
+        Side("acknowledged at full load", [acknowledged]),
     ]
     return [
         Figure(name=f"{name}_p50", value=quantile(waits, 0.5), unit="ms"),
@@ -84,9 +85,20 @@ async def at_share(
             direction="at most",
             sides=sides,
             side_unit="events/s",
-            note=f"{batch_size} events a request; offered is {SHARE:.0%} of what becomes visible at full load",
+            note=f"{load.batch_size} events a request; offered is {SHARE:.0%} of what API and projector keep up with",
         ),
     ]
+
+
+def _paced(load: Load, run: str, rate: float, seconds: float) -> Load:
+    # So many connections that a slow answer does not hold up the next request.
+    connections = 4 * load.connections
+    events = max(int(rate * seconds), connections * load.batch_size) // load.batch_size * load.batch_size
+    return replace(load, run=run, connections=connections, events=events, rate=rate)
+
+
+def _began(outcome: Outcome) -> float:
+    return outcome.answered_at[-1] - outcome.seconds
 
 
 async def _watched(

@@ -6,7 +6,7 @@ from itertools import count
 
 from benchmarks.contracts import agree, first_day
 from benchmarks.figures import Figure, Side, quantile, ratio
-from benchmarks.freshness import at_share
+from benchmarks.freshness import Look, at_share
 from benchmarks.load import Load
 from benchmarks.opened import Opened, opened
 from benchmarks.processes import run, running_api
@@ -24,27 +24,36 @@ STRIDE = 37
 
 
 async def projected(server: Server, *, is_quick: bool) -> list[Figure]:
-    """From the acknowledgement of an event to a projected invoice that includes it, at 80 % load."""
-    events, seconds = (800, 1.0) if is_quick else (60_000, 8.0)
+    """From the acknowledgement of an event to a projected invoice that includes it, loaded as `freshness` is."""
+    figures: list[Figure] = []
+    async with server.database() as agreed:
+        await agree(agreed)
+        for name, batch_size, connections in (("projected_invoice_100", 100, 8), ("projected_invoice_1", 1, 64)):
+            events, seconds = (800, 1.0) if is_quick else (100_000 if batch_size > 1 else 30_000, 8.0)
+            async with server.database(like=agreed) as url, running_api(url) as port:
+                load = Load(port=port, key=server.key, connections=connections, batch_size=batch_size, events=events)
+                figures += await at_share(url, name, load, _look(), seconds=seconds, goal=GOAL_MILLISECONDS)
+    return figures
+
+
+def _look() -> Look:
+    """Asks for projected invoices of all accounts by turns, each no older than the log is when it is asked for."""
     numbers = count()
 
     async def look(ledger: Opened) -> int:
-        now, head = datetime.now(UTC), await ledger.log.head()
-        await reach(ledger.pool, "usage", head.position, timeout_seconds=REACH_SECONDS)
+        pool, log, follower = ledger
+        now, head = datetime.now(UTC), await log.head()
+        await reach(pool, "usage", head.position, timeout_seconds=REACH_SECONDS)
         asked = Asked(account_key(next(numbers) * STRIDE % ACCOUNTS), now)
-        shown = await projected_invoice(ledger.pool, ledger.log, ledger.follower.catalogue, asked, now=now)
+        shown = await projected_invoice(pool, log, follower.catalogue, asked, now=now)
         return shown.watermark.position
 
-    async with server.database() as url:
-        await agree(url)
-        async with running_api(url) as port:
-            load = Load(port=port, key=server.key, connections=8, batch_size=100, events=events)
-            return await at_share(url, "projected_invoice", load, look, seconds=seconds, goal=GOAL_MILLISECONDS)
+    return look
 
 
 async def account_page(server: Server, *, is_quick: bool) -> list[Figure]:
     """An account's page with ten times the events in the ledger, against that with one tenth of them."""
-    small, large, rounds, pages = (1_000, 10_000, 1, 20) if is_quick else (100_000, 1_000_000, 5, 400)
+    small, large, rounds, pages = (1_000, 10_000, 1, 20) if is_quick else (100_000, 1_000_000, 3, 300)
     async with server.database() as few, server.database() as many:
         await _prepare(few, small)
         await _prepare(many, large)

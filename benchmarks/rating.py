@@ -30,7 +30,7 @@ Priced = Callable[[Opened, list[str]], Awaitable[int]]
 
 async def rating(server: Server, *, is_quick: bool) -> list[Figure]:
     """Accounts a second through the calculator, and what reading their usage takes of that."""
-    accounts, events, rounds = (1_000, 2_000, 1) if is_quick else (10_000, 240_000, 3)
+    accounts, events, rounds = (1_000, 2_000, 1) if is_quick else (10_000, 200_000, 3)
     sides: dict[str, list[float]] = {"read and price": [], "read by charge": [], "one SQL group by": []}
     async with server.database() as url:
         await agree(url, count=accounts)
