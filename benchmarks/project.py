@@ -9,6 +9,7 @@ import msgspec
 import uvloop
 
 from benchmarks.opened import opened
+from ledger.cli.processes import settle_memory
 from ledger.projections.runner import Projector
 
 PROCESS_STATUS = Path("/proc/self/status")
@@ -43,5 +44,6 @@ def peak_bytes() -> int:
 
 
 if __name__ == "__main__":
+    settle_memory()
     projected = uvloop.run(catch_up(sys.argv[1]))
     sys.stdout.buffer.write(msgspec.json.encode(projected))
