@@ -27,8 +27,8 @@ _TOKENS = Graduated(
 )
 _OUTPUT = Dimensional(
     cells=(
-        Cell(match={"model": ("large",)}, price=PerUnit(unit_amount=D("0.000030"))),
-        Cell(match={"model": ("small",)}, price=PerUnit(unit_amount=D("0.000004"))),
+        Cell(match={"model": ("large", "reason-2", "vision-1")}, price=PerUnit(unit_amount=D("0.000030"))),
+        Cell(match={"model": ("small", "swift-3-mini")}, price=PerUnit(unit_amount=D("0.000004"))),
     ),
     otherwise=PerUnit(unit_amount=D("0.000010")),
 )
