@@ -19,6 +19,7 @@ from ledger.domain.metering import MeterDefinition
 from ledger.domain.meters import ChangeMeter, DefineMeter, MeterCommand, RetireMeter
 from ledger.domain.names import account_stream
 from ledger.domain.refusals import AccountUnknown, KeyInvalid, KeyUnknown, MeterExists, NameTaken, VersionTaken
+from ledger.event_log import EventLog, StreamEvent
 from tests.log.ledgers import METADATA, NOW, Ledger, open_ledger
 
 CALLS = MeterDefinition(name="Calls", event_type="t", aggregation="count")
@@ -129,6 +130,14 @@ async def test_without_another_attempt_the_loser_is_only_told_of_the_race(
 ) -> None:
     """Shows what the attempts are for: with one alone, who loses a race does not get to look again."""
     monkeypatch.setattr(decision, "ATTEMPTS_MAX", 1)
+    everybody, read = asyncio.Barrier(4), EventLog.stream
+
+    async def read_together(log: EventLog, stream: bytes) -> list[StreamEvent]:
+        past = await read(log, stream)
+        await everybody.wait()  # nobody appends before all have seen that the name is free
+        return past
+
+    monkeypatch.setattr(EventLog, "stream", read_together)
     opened = await outcomes([ledger] * 4, OpenAccount("acme", "Acme", "UTC"))
     assert sum(isinstance(one, VersionTaken) for one in opened) == 3
 
