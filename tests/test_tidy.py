@@ -38,7 +38,7 @@ TABLE_IN_DDL = re.compile(
     r"create\s+(?:unlogged\s+)?table\s+(?:if\s+not\s+exists\s+)?([a-z_][a-z_0-9]*)", re.IGNORECASE
 )
 UNFINISHED = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK")) + r")\b")
-REGISTRY_HOSTS = ("pypi" + ".org", "python" + "hosted.org", "npmjs" + ".org", "deb.debian" + ".org")
+REGISTRY_HOSTS = ("pypi" + ".org", "python" + "hosted.org", "npmjs" + ".org", "deb." + "debian.org")
 MACHINE_PATHS = ("/work" + "/main", "/root" + "/.")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

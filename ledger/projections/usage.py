@@ -19,7 +19,7 @@ from ledger.domain.refusals import (
 )
 from ledger.event_log import EventLog
 from ledger.projections import usage_cells, usage_hours, usage_series
-from ledger.projections.usage_request import Bucket, Request, UsageRow, Window
+from ledger.projections.usage_request import Bucket, Request, UsageRow, Window, none_first
 from ledger.projections.watermark import Watermark, cursor, watermark
 
 UniqueCounts = Mapping[tuple[datetime, Group], int]
@@ -142,7 +142,7 @@ def _carried(
 ) -> list[UsageRow]:
     """A row for every window of every group that ever was, each beginning with what the one before it left."""
     by_place = {(bucket.start, bucket.group): bucket for bucket in buckets}
-    groups = sorted({*earlier, *(bucket.group for bucket in buckets)}, key=_none_first)
+    groups = sorted({*earlier, *(bucket.group for bucket in buckets)}, key=none_first)
     rows: list[UsageRow] = []
     for start, end in request.windows():
         request.require_room(len(rows) + len(groups))
@@ -159,7 +159,3 @@ def _row(request: Request, bucket: Bucket, unique: UniqueCounts, carried: Cell |
     if aggregation == "unique_count":
         return bucket.row(Decimal(unique.get((bucket.start, bucket.group), 0)))
     return bucket.row(quantity(aggregation, bucket.cell, start=bucket.start, end=bucket.end, carried=carried))
-
-
-def _none_first(group: Group) -> list[tuple[bool, str]]:
-    return [(value is not None, value or "") for value in group]

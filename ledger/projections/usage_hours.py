@@ -8,7 +8,7 @@ from ledger.domain.catalogue import Catalogue
 from ledger.event_log import EventLog
 from ledger.projections import usage_cells
 from ledger.projections.usage_readings import Stretch, readings
-from ledger.projections.usage_request import Bucket, Request
+from ledger.projections.usage_request import Bucket, Request, none_first
 
 Place = tuple[datetime, Group]
 """An hour's start and a group."""
@@ -55,4 +55,4 @@ async def fold_hours(
 
 
 def _order(place: Place) -> tuple[datetime, list[tuple[bool, str]]]:
-    return place[0], [(value is not None, value or "") for value in place[1]]
+    return place[0], none_first(place[1])

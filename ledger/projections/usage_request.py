@@ -105,3 +105,8 @@ class Bucket(NamedTuple):
         """The row that shows this quantity of the bucket."""
         cell = self.cell
         return UsageRow(self.start, self.end, self.group, quantity, cell.count, cell.first_position, cell.last_position)
+
+
+def none_first(group: Group) -> list[tuple[bool, str]]:
+    """What groups are sorted by: their values, a missing one first."""
+    return [(value is not None, value or "") for value in group]
