@@ -13,13 +13,14 @@ from ledger.domain.accounts import NameState
 from ledger.domain.agreements import ContractTerms, Entitlement, PlanChoice
 from ledger.domain.charges import Charge, Graduated, Package, PerUnit, Volume
 from ledger.domain.contracting import StartContract
-from ledger.domain.events import Event, encode
+from ledger.domain.events import Event
 from ledger.domain.metering import MeterDefinition
 from ledger.domain.meters import DefineMeter
 from ledger.domain.names import account_stream, contract_stream
 from ledger.domain.plans import DefinePlan, Plan
 from ledger.domain.pricing import PlanCharge, PlanTerms
 from ledger.domain.tiers import Tier
+from ledger.domain.topics import encode
 from ledger.log_rows import NewEvent
 from ledger.projections.runner import Projector
 

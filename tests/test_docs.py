@@ -34,7 +34,6 @@ from ledger.domain.aggregation import measure as measured
 from ledger.domain.agreements import Commitment, ContractTerms, CreditGrant, PlanChoice
 from ledger.domain.charges import Charge, Graduated, Model, Package, PerUnit, Volume
 from ledger.domain.contracts import Contract, Granted, Phase
-from ledger.domain.events import EVENTS
 from ledger.domain.invoices import project
 from ledger.domain.lines import Used
 from ledger.domain.mending import REASONS
@@ -49,6 +48,7 @@ from ledger.domain.rating import Metered, rate
 from ledger.domain.reckoning import Measure
 from ledger.domain.samples import Sample
 from ledger.domain.tiers import Tier
+from ledger.domain.topics import EVENTS
 from ledger.sandbox.billing import HISTORY, PLANS, contracts
 from ledger.sandbox.customers import CUSTOMERS, METERS
 from ledger.settings import Settings

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final
 
-from ledger.domain.events import Event, decode, encode
+from ledger.domain.events import Event
 from ledger.domain.metadata import Metadata
 from ledger.domain.refusals import VersionTaken
+from ledger.domain.topics import decode, encode
 from ledger.event_log import EventLog
 from ledger.log_rows import NewEvent
 

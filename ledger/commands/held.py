@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import NamedTuple, cast
 
 from ledger.domain.catalogue import Catalogue
-from ledger.domain.events import UsageConflicted, UsageDismissed, UsageMended, UsageRecorded, decode, encode
+from ledger.domain.events import UsageConflicted, UsageDismissed, UsageMended, UsageRecorded
 from ledger.domain.mending import (
     SETTLED_BY_MENDING,
     DismissUsage,
@@ -16,6 +16,7 @@ from ledger.domain.mending import (
 from ledger.domain.metadata import Metadata
 from ledger.domain.names import require_name, usage_stream
 from ledger.domain.refusals import UsageNotHeld, UsageSettledAlready, UsageUnknown
+from ledger.domain.topics import decode, encode
 from ledger.domain.usage import UsageEvent, utc
 from ledger.event_log import EventLog
 from ledger.log_rows import NewEvent

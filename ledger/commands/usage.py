@@ -7,9 +7,10 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from ledger.domain.catalogue import Catalogue
-from ledger.domain.events import UsageConflicted, UsageRecorded, encode
+from ledger.domain.events import UsageConflicted, UsageRecorded
 from ledger.domain.names import stream_id, usage_stream
 from ledger.domain.refusals import UsageUnreadable
+from ledger.domain.topics import encode
 from ledger.domain.usage import EVENT_BYTES_MAX, conflict_of
 from ledger.event_log import EventLog
 from ledger.log_plan import Appended

@@ -1,7 +1,7 @@
-"""Every event that the log may hold: one frozen struct each, under a permanent topic.
+"""What happens to usage, accounts, meters, keys, plans and contracts: one frozen struct each, under a permanent topic.
 
-An event's stored bytes are its JSON. Fields are only ever added as optional; any other change is a new topic
-(STYLE 10). `tests/golden_bytes/` keeps one stored example of each for ever.
+Fields are only ever added as optional; any other change is a new topic (STYLE 10). `tests/golden_bytes/` keeps one
+stored example of each for ever.
 """
 
 from datetime import datetime
@@ -12,7 +12,6 @@ import msgspec
 from ledger.domain.agreements import ContractTerms, CreditGrant, Entitlement, PlanChoice
 from ledger.domain.metering import MeterDefinition
 from ledger.domain.pricing import PlanTerms
-from ledger.domain.values import exact_number
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -285,44 +284,3 @@ class EntitlementChanged(Event, frozen=True, kw_only=True):
     account: str
     effective_at: datetime
     entitlement: Entitlement
-
-
-EVENTS: tuple[type[Event], ...] = (
-    UsageRecorded,
-    UsageConflicted,
-    UsageMended,
-    UsageDismissed,
-    AccountOpened,
-    AccountRenamed,
-    AccountZoneChanged,
-    AccountAliased,
-    AccountAliasRemoved,
-    MeterDefined,
-    MeterChanged,
-    MeterRetired,
-    KeyIssued,
-    KeyRevoked,
-    PlanDefined,
-    PlanRevised,
-    PlanRetired,
-    ContractStarted,
-    ContractPlanChanged,
-    ContractPaused,
-    ContractResumed,
-    ContractEnded,
-    CreditGranted,
-    CreditRevoked,
-    EntitlementChanged,
-)
-_encoder = msgspec.json.Encoder(decimal_format="number")
-_decoders = {event.TOPIC: msgspec.json.Decoder(event, float_hook=exact_number) for event in EVENTS}
-
-
-def encode(event: Event) -> bytes:
-    """The event's stored bytes: compact JSON, fields in declared order, decimals as number literals."""
-    return _encoder.encode(event)
-
-
-def decode(topic: str, state: bytes | str) -> Event:
-    """The event that the stored bytes of a topic stand for; exact inverse of `encode`."""
-    return _decoders[topic].decode(state)

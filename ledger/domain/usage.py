@@ -5,13 +5,9 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from ledger.domain.events import (
-    UsageConflicted,
-    UsageMended,
-    UsageRecorded,
-    decode,
-)
+from ledger.domain.events import UsageConflicted, UsageMended, UsageRecorded
 from ledger.domain.refusals import UsageUnreadable
+from ledger.domain.topics import decode
 from ledger.domain.values import EPOCH, exact_number
 
 PROPERTIES_MAX: Final = 128

@@ -8,8 +8,8 @@ import asyncpg
 import msgspec
 import strawberry
 
-from ledger.domain.events import EVENTS
 from ledger.domain.refusals import ArgumentInvalid
+from ledger.domain.topics import EVENTS
 from ledger.domain.values import EPOCH
 from ledger.graphql.context import Context
 from ledger.graphql.nodes import Node

@@ -11,8 +11,8 @@ from ledger.domain.events import (
     AccountRenamed,
     AccountZoneChanged,
     Event,
-    decode,
 )
+from ledger.domain.topics import decode
 from ledger.event_log import PAGE_EVENTS_MAX, EventLog
 from ledger.projections.watermark import Watermark, cursor, move, watermark
 

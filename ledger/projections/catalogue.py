@@ -5,7 +5,7 @@ import contextlib
 from typing import Final
 
 from ledger.domain.catalogue import Catalogue
-from ledger.domain.events import decode
+from ledger.domain.topics import decode
 from ledger.event_log import PAGE_EVENTS_MAX, EventLog
 
 POLL_SECONDS: Final = 0.1

@@ -10,8 +10,8 @@ import asyncpg
 from ledger.database import Connection, Pool
 from ledger.domain.calendar import zone
 from ledger.domain.catalogue import Catalogue
-from ledger.domain.events import decode
 from ledger.domain.metering import Unreadable, read
+from ledger.domain.topics import decode
 from ledger.domain.usage import UsageEvent
 from ledger.event_log import PAGE_EVENTS_MAX, EventLog
 from ledger.projections.evidence_lines import Bracket, Line, Located, bracket, located

@@ -12,9 +12,9 @@ from ledger.database import Connection, Pool
 from ledger.domain.aggregation import Group
 from ledger.domain.calendar import zone
 from ledger.domain.catalogue import Catalogue
-from ledger.domain.events import decode
 from ledger.domain.metering import Unreadable, read
 from ledger.domain.periods import Period
+from ledger.domain.topics import decode
 from ledger.domain.usage import UsageEvent
 from ledger.domain.values import EPOCH, EXACT, ZERO
 from ledger.event_log import EventLog

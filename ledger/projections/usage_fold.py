@@ -11,7 +11,7 @@ import asyncpg
 from ledger.domain.aggregation import Cell, Presence, empty_cell
 from ledger.domain.calendar import zone
 from ledger.domain.catalogue import Account, Catalogue, Counted, Held
-from ledger.domain.events import decode
+from ledger.domain.topics import decode
 from ledger.domain.usage import UsageEvent
 
 CONTENT_TOPICS: Final = frozenset({"UsageRecorded", "UsageConflicted", "UsageMended"})

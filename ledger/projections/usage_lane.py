@@ -31,10 +31,10 @@ from ledger.domain.events import (
     MeterRetired,
     UsageDismissed,
     UsageMended,
-    decode,
 )
 from ledger.domain.metering import MeterDefinition
 from ledger.domain.meters import evolve
+from ledger.domain.topics import decode
 from ledger.domain.usage import UsageEvent
 from ledger.event_log import EventLog
 from ledger.projections import usage_series, usage_tables

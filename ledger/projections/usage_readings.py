@@ -6,9 +6,9 @@ from typing import Final, NamedTuple, cast
 
 from ledger.database import Connection
 from ledger.domain.catalogue import Account, Catalogue
-from ledger.domain.events import decode
 from ledger.domain.metering import MeterDefinition, Reading
 from ledger.domain.refusals import RangeTooLarge
+from ledger.domain.topics import decode
 from ledger.domain.usage import UsageEvent
 from ledger.event_log import EventLog
 from ledger.projections.usage_fold import CONTENT_TOPICS

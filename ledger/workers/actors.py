@@ -8,7 +8,7 @@ import structlog
 from dramatiq.brokers.redis import RedisBroker
 
 from ledger.database import open_pool
-from ledger.domain.events import decode
+from ledger.domain.topics import decode
 from ledger.event_log import EventLog
 from ledger.projections.usage_tables import sweep
 from ledger.workers.broker import QUEUE

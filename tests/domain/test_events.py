@@ -16,7 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.domain.events import (
-    EVENTS,
     AccountAliased,
     AccountAliasRemoved,
     AccountOpened,
@@ -32,10 +31,9 @@ from ledger.domain.events import (
     UsageDismissed,
     UsageMended,
     UsageRecorded,
-    decode,
-    encode,
 )
 from ledger.domain.metering import Filter, MeterDefinition
+from ledger.domain.topics import EVENTS, decode, encode
 from tests.domain.billing_examples import BILLING_EXAMPLES
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden_bytes"

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.domain.events import UsageConflicted, UsageRecorded, encode
+from ledger.domain.events import UsageConflicted, UsageRecorded
 from ledger.domain.refusals import UsageUnreadable
+from ledger.domain.topics import encode
 from ledger.domain.usage import PROPERTIES_MAX, conflict_of, parse, parse_batch, parse_lines, utc
 
 TIME = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -12,9 +12,10 @@ import asyncpg
 from ledger.commands.usage import record_usage
 from ledger.database import Connection, Pool, open_pool
 from ledger.domain.catalogue import Catalogue
-from ledger.domain.events import Event, UsageRecorded, decode
+from ledger.domain.events import Event, UsageRecorded
 from ledger.domain.metadata import Metadata
 from ledger.domain.names import stream_id
+from ledger.domain.topics import decode
 from ledger.event_log import EventLog
 from ledger.log_rows import NewEvent
 

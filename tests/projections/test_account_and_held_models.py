@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from ledger.domain.accounts import AliasAccount, ChangeAccountZone, OpenAccount, RemoveAccountAlias, RenameAccount
-from ledger.domain.events import AccountOpened, encode
+from ledger.domain.events import AccountOpened
 from ledger.domain.names import account_stream
+from ledger.domain.topics import encode
 from ledger.log_rows import NewEvent
 from ledger.projections import accounts as accounts_module
 from ledger.projections import catalogue as catalogue_module
