@@ -10,7 +10,19 @@ from typing import Final, NamedTuple, assert_never
 
 import msgspec
 
-from ledger.domain import contracts, plans
+from ledger.domain import adjustments, closings, contracts, plans
+from ledger.domain.adjustment_events import (
+    AdjustmentApproved,
+    AdjustmentLimitChanged,
+    AdjustmentProposed,
+    AdjustmentRejected,
+    AdjustmentWithdrawn,
+    ReasonCodeAdded,
+    ReasonCodeRetired,
+)
+from ledger.domain.adjustments import Adjustments, Rules
+from ledger.domain.closing_events import InvoiceClosed, LateUsageAssessed, PeriodClosed
+from ledger.domain.closings import Closings
 from ledger.domain.contracts import Contracts
 from ledger.domain.events import (
     AccountAliased,
@@ -103,6 +115,11 @@ class Catalogue:
     plans: dict[str, Plan] = field(default_factory=dict)
     contracts: dict[str, Contracts] = field(default_factory=dict)
     """Account key -> its contracts in order of start."""
+    adjustments: dict[str, Adjustments] = field(default_factory=dict)
+    """Account key -> its adjustments by key."""
+    closings: dict[str, Closings] = field(default_factory=dict)
+    """Account key -> its closed periods by start."""
+    rules: Rules = field(default_factory=Rules)
     parts: dict[str, Period] = field(default_factory=dict, repr=False, compare=False)
 
     def account_of(self, subject: str) -> Account | None:
@@ -181,6 +198,11 @@ class Catalogue:
                 self.keys[event.key_id] = event
             case KeyRevoked():
                 del self.keys[event.key_id]
+            case _:
+                self._apply_agreement(event, position)
+
+    def _apply_agreement(self, event: Event, position: int) -> None:
+        match event:
             case PlanDefined() | PlanRevised() | PlanRetired():
                 self.plans[event.plan] = plans.evolve(self.plans.get(event.plan), event)
             case (
@@ -195,6 +217,14 @@ class Catalogue:
             ):
                 self.parts.pop(event.account, None)
                 self.contracts[event.account] = contracts.evolve(self.contracts.get(event.account, ()), event)
+            case AdjustmentProposed() | AdjustmentApproved() | AdjustmentRejected() | AdjustmentWithdrawn():
+                known = self.adjustments.get(event.account, {})
+                self.adjustments[event.account] = adjustments.evolve(known, event)
+            case ReasonCodeAdded() | ReasonCodeRetired() | AdjustmentLimitChanged():
+                self.rules = adjustments.evolve_rules(self.rules, event)
+            case PeriodClosed() | InvoiceClosed() | LateUsageAssessed():
+                closed = self.closings.get(event.account, {})
+                self.closings[event.account] = closings.evolve(closed, event, position)
             case _:
                 pass
 

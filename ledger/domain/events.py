@@ -55,7 +55,9 @@ class UsageConflicted(Event, frozen=True, kw_only=True):
 
 
 class UsageMended(Event, frozen=True, kw_only=True):
-    """A person put right a usage event: this content counts in place of the events at `supersedes`."""
+    """A person put right a usage event, held or counted before: this content counts in place of the events at
+    `supersedes`.
+    """
 
     TOPIC = "UsageMended"
 
@@ -71,7 +73,7 @@ class UsageMended(Event, frozen=True, kw_only=True):
 
 
 class UsageDismissed(Event, frozen=True, kw_only=True):
-    """A person decided that the held usage event at `supersedes` shall never count."""
+    """A person decided that the usage event at `supersedes`, held or counted before, shall never count."""
 
     TOPIC = "UsageDismissed"
 
@@ -157,7 +159,8 @@ class MeterRetired(Event, frozen=True, kw_only=True):
 class KeyIssued(Event, frozen=True, kw_only=True):
     """An API key was made. Only the SHA-256 of its secret is kept, in hex.
 
-    `account` binds the key to one account; without it the key sees all.
+    `account` binds the key to one account; without it the key sees all. `person` is who holds it, so that one person
+    with two keys stays one; a key without is a machine's, which neither proposes nor approves.
     """
 
     TOPIC = "KeyIssued"
@@ -168,6 +171,7 @@ class KeyIssued(Event, frozen=True, kw_only=True):
     roles: tuple[str, ...]
     account: str | None = None
     expires_at: datetime | None = None
+    person: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class KeyRevoked(Event, frozen=True, kw_only=True):

@@ -70,3 +70,28 @@ def plan_stream(plan: str) -> bytes:
 def contract_stream(account: str) -> bytes:
     """The stream of an account's contracts: one stream, so there are never two at once."""
     return stream_id("", "contract", account)
+
+
+def adjustment_stream(account: str) -> bytes:
+    """The stream of an account's adjustments: one stream, so that a limit holds for them together."""
+    return stream_id("", "adjustment", account)
+
+
+def reason_stream(code: str) -> bytes:
+    """The stream of a reason code."""
+    return stream_id("", "reason", code)
+
+
+def limit_stream(role: str, currency: str) -> bytes:
+    """The stream of what a role may adjust alone in a currency."""
+    return stream_id("", "limit", role, currency)
+
+
+def period_stream(account: str, start: str) -> bytes:
+    """The stream of one billing period of an account, by its start (RFC 3339, UTC): it is closed once."""
+    return stream_id("", "period", account, start)
+
+
+def attempt_stream(request: str, operation: str) -> bytes:
+    """The stream of what a request tried and did not do."""
+    return stream_id("", "attempt", request, operation)

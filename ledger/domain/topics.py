@@ -2,6 +2,17 @@
 
 import msgspec
 
+from ledger.domain.adjustment_events import (
+    AdjustmentApproved,
+    AdjustmentLimitChanged,
+    AdjustmentProposed,
+    AdjustmentRejected,
+    AdjustmentWithdrawn,
+    ReasonCodeAdded,
+    ReasonCodeRetired,
+)
+from ledger.domain.audit_events import AttemptRefused, AttemptRepeated, UsageBackfilled
+from ledger.domain.closing_events import InvoiceClosed, LateUsageAssessed, PeriodClosed
 from ledger.domain.events import (
     AccountAliased,
     AccountAliasRemoved,
@@ -58,6 +69,19 @@ EVENTS: tuple[type[Event], ...] = (
     CreditGranted,
     CreditRevoked,
     EntitlementChanged,
+    AdjustmentProposed,
+    AdjustmentApproved,
+    AdjustmentRejected,
+    AdjustmentWithdrawn,
+    ReasonCodeAdded,
+    ReasonCodeRetired,
+    AdjustmentLimitChanged,
+    PeriodClosed,
+    InvoiceClosed,
+    LateUsageAssessed,
+    AttemptRefused,
+    AttemptRepeated,
+    UsageBackfilled,
 )
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _decoders = {event.TOPIC: msgspec.json.Decoder(event, float_hook=exact_number) for event in EVENTS}

@@ -35,6 +35,7 @@ from ledger.domain.events import (
 from ledger.domain.metering import Filter, MeterDefinition
 from ledger.domain.topics import EVENTS, decode, encode
 from tests.domain.billing_examples import BILLING_EXAMPLES
+from tests.domain.trust_examples import TRUST_EXAMPLES
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden_bytes"
 TIME = datetime(2026, 3, 1, 12, 30, 15, 250000, tzinfo=UTC)
@@ -90,8 +91,12 @@ EXAMPLES: dict[str, Event] = {
         key_id="0a1b2c", name="CI", secret_sha256="ab" * 32, roles=("ingest", "viewer"), account="acme", expires_at=TIME
     ),
     "KeyIssued.least": KeyIssued(key_id="0a1b2c", name="CI", secret_sha256="ab" * 32, roles=("admin",)),
+    "KeyIssued.person": KeyIssued(
+        key_id="0a1b2c", name="Olivia", secret_sha256="ab" * 32, roles=("ops",), person="olivia@example.com"
+    ),
     "KeyRevoked": KeyRevoked(key_id="0a1b2c"),
     **BILLING_EXAMPLES,
+    **TRUST_EXAMPLES,
 }
 
 
@@ -122,7 +127,7 @@ def every_subclass(kind: type[Event]) -> set[type[Event]]:
 @pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.TOPIC)
 def test_a_topic_is_a_past_tense_of_its_own(kind: type[Event]) -> None:
     assert kind.__name__ == kind.TOPIC
-    assert kind.TOPIC.endswith("ed")
+    assert kind.TOPIC.endswith(("ed", "wn"))
     assert not kind.TOPIC.endswith("Updated")
     assert [other for other in EVENTS if other.TOPIC == kind.TOPIC] == [kind]
 
