@@ -1,0 +1,1 @@
+"""Billing platforms: one port, and an adapter for each platform that fits behind it."""
