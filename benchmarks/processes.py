@@ -53,13 +53,13 @@ async def send(load: Load) -> Outcome:
 async def run(module: str, *arguments: str, answer: type[Answer]) -> Answer:
     """What a module of ours prints as JSON when it is run; its errors go where ours go."""
     command = [sys.executable, "-m", module, *arguments]
-    # In a thread: under uvloop what a child wrote just before its end was once found missing.
-    finished = await asyncio.to_thread(
-        subprocess.run, command, stdout=subprocess.PIPE, timeout=RUN_SECONDS_MAX, check=False
-    )
-    if finished.returncode != 0:
-        raise ProcessFailed(f"python -m {module} ended with status {finished.returncode}")
-    return msgspec.json.decode(finished.stdout, type=answer)
+    # In a thread and by way of a file: what a child wrote to a pipe was found cut short now and then.
+    with TemporaryFile() as said:
+        finished = await asyncio.to_thread(subprocess.run, command, stdout=said, timeout=RUN_SECONDS_MAX, check=False)
+        if finished.returncode != 0:
+            raise ProcessFailed(f"python -m {module} ended with status {finished.returncode}")
+        said.seek(0)
+        return msgspec.json.decode(said.read(), type=answer)
 
 
 class ProcessFailed(Exception):

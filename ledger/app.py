@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 import uvicorn
 from starlette.routing import Route, Router
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ledger.database import Pool, open_pool
 from ledger.event_log import CONNECTION_LOST, EventLog
@@ -20,8 +20,10 @@ from ledger.http.access import Access
 from ledger.http.bodies import read_body
 from ledger.http.health import LiveEndpoint, ReadyEndpoint
 from ledger.http.metrics import MetricsEndpoint
+from ledger.http.protocol import Protocol
 from ledger.http.requests import REQUEST_ID, Requests
 from ledger.http.usage import UsageEndpoint, UsageIntake
+from ledger.projections.as_of import PastReader
 from ledger.projections.catalogue import CatalogueFollower
 from ledger.settings import Environment, Settings
 from ledger.telemetry import Telemetry, open_tracer
@@ -29,6 +31,7 @@ from ledger.telemetry import Telemetry, open_tracer
 POOL_CONNECTIONS: Final = 8
 FOLLOW_RETRY_SECONDS: Final = 0.5
 GRAPHQL_BYTES_MAX: Final = 1024 * 1024
+USAGE_PATH: Final = "/v1/usage"
 
 _log = structlog.get_logger("app")
 
@@ -39,10 +42,11 @@ def make_app(
     """The ASGI application on open parts; it owns none of them."""
     access = Access(follower)
     intake = UsageIntake(log, follower, telemetry)
+    past = PastReader(pool, log, follower)
 
     def make_context(scope: Scope) -> Context:
         key = access.key_of(dict(scope["headers"]))
-        return Context(pool, log, follower, intake.record, key, scope[REQUEST_ID])
+        return Context(pool, log, follower, intake.record, key, scope[REQUEST_ID], past)
 
     view = GraphQLView(
         make_schema(is_development=is_development),
@@ -50,15 +54,22 @@ def make_app(
         read_body=partial(read_body, bytes_max=GRAPHQL_BYTES_MAX),
         is_development=is_development,
     )
+    usage = UsageEndpoint(intake, access)
     routes = [
-        Route("/v1/usage", UsageEndpoint(intake, access), methods=["POST"]),
+        Route(USAGE_PATH, usage, methods=["POST"]),
         Route("/graphql", view, methods=["GET", "POST"]),
         Route("/health", LiveEndpoint(), methods=["GET"]),
         Route("/health/ready", ReadyEndpoint(log), methods=["GET"]),
         Route("/metrics", MetricsEndpoint(telemetry, access, pool, log), methods=["GET"]),
     ]
     router = Router(routes, redirect_slashes=False)
-    return Requests(router, telemetry, routes=frozenset(route.path for route in routes))
+
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        """To what is asked for most straight away, else through the router, which tries pattern after pattern."""
+        is_usage = scope["type"] == "http" and scope["path"] == USAGE_PATH and scope["method"] == "POST"
+        await (usage if is_usage else router)(scope, receive, send)
+
+    return Requests(dispatch, telemetry, routes=frozenset(route.path for route in routes))
 
 
 @asynccontextmanager
@@ -91,7 +102,7 @@ async def serve(settings: Settings, database_url: str) -> None:
             app,
             host=settings.host,
             port=settings.port,
-            http="httptools",
+            http=Protocol,
             lifespan="off",
             access_log=False,
             log_config=None,

@@ -6,10 +6,14 @@ Pure: what the log has is told to it.
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
 
 from ledger.domain.refusals import VersionTaken
-from ledger.log_rows import NewEvent
+from ledger.log_rows import KEY, NewEvent
+
+CLOCK_AGE_SECONDS_MAX: Final = 1.0
+"""For how long the database's clock is told by adding what passed on ours."""
 
 
 class Appended(NamedTuple):
@@ -66,10 +70,34 @@ class Plan:
         return position
 
 
+class Left(NamedTuple):
+    """Where this process left the log: the last `position` and its `recorded_at`.
+
+    The database's `clock` stood so when ours, which is monotonic and counts seconds, stood at `read_at`. `is_alone`:
+    nobody else had written between the two flushes before.
+    """
+
+    position: int
+    recorded_at: datetime
+    clock: datetime
+    read_at: float
+    is_alone: bool
+
+    def may_be_written_on(self, now: float) -> bool:
+        """Whether it is likely that the log still ends here, and the clock was read not long ago."""
+        return self.is_alone and now - self.read_at < CLOCK_AGE_SECONDS_MAX
+
+    def recorded_at_next(self, now: float) -> datetime:
+        """The database's clock by ours, never before what was recorded last."""
+        return max(self.recorded_at, self.clock + timedelta(seconds=now - self.read_at))
+
+
 def has_repeats(appends: Sequence[Append]) -> bool:
     """Whether two of the events to write have the same key."""
-    keys = [event.key for append in appends for event in append.events]
-    return len(set(keys)) != len(keys)
+    keys: set[tuple[bytes, int]] = set()
+    for append in appends:
+        keys.update(map(KEY, append.events))
+    return len(keys) != sum(len(append.events) for append in appends)
 
 
 def plan_all(plan: Plan, appends: Sequence[Append]) -> list[Appended | VersionTaken]:

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 COLUMNS: Final = (
@@ -16,11 +17,11 @@ COLUMNS: Final = (
     "state",
     "metadata",
 )
-CHUNK_EVENTS: Final = 2_000
+CHUNK_EVENTS: Final = 250
 
 _HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER: Final = b"\xff\xff"
-_FIXED: Final = struct.Struct(">hiqiqi16siiiqi").pack
+_FIXED: Final = struct.Struct(">hiqiqi16siiiq").pack
 _LENGTH: Final = struct.Struct(">i").pack
 _NULL: Final = _LENGTH(-1)
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -45,8 +46,12 @@ class NewEvent(NamedTuple):
         return self.originator_id, self.originator_version
 
 
+KEY: Final = itemgetter(0, 1)
+"""`NewEvent.key`, in a fraction of the time."""
+
+
 async def copy_rows(events: Sequence[NewEvent], *, head: int, recorded_at: datetime) -> AsyncIterator[bytes]:
-    """The events as COPY input, numbered from `head` + 1 on, in chunks that keep the loop responsive."""
+    """The events as COPY input, numbered from `head` + 1 on, in chunks: Postgres reads one while we make the next."""
     recorded = (recorded_at - _EPOCH) // _MICROSECOND
     yield _HEADER
     for start in range(0, len(events), CHUNK_EVENTS):
@@ -56,22 +61,26 @@ async def copy_rows(events: Sequence[NewEvent], *, head: int, recorded_at: datet
 
 def _encode(events: Sequence[NewEvent], head: int, recorded: int) -> bytes:
     parts: list[bytes] = []
-    add = parts.append
-    for position, event in enumerate(events, head + 1):
-        originator_id, version, topic, account, occurred_at, state, metadata = event
+    add = parts.extend
+    # What many events of a flush share is encoded once.
+    fields: dict[str | bytes | None, bytes] = {None: _NULL}
+    for position, (originator_id, version, topic, account, occurred_at, state, metadata) in enumerate(events, head + 1):
         since = occurred_at - _EPOCH
         occurred = since.days * _DAY_MICROSECONDS + since.seconds * 1_000_000 + since.microseconds
-        name = topic.encode()
-        add(_FIXED(9, 8, position, 8, recorded, 16, originator_id, 4, version, 8, occurred, len(name)))
-        add(name)
-        if account is None:
-            add(_NULL)
-        else:
-            key = account.encode()
-            add(_LENGTH(len(key)))
-            add(key)
-        add(_LENGTH(len(state)))
-        add(state)
-        add(_LENGTH(len(metadata)))
-        add(metadata)
+        add(
+            (
+                _FIXED(9, 8, position, 8, recorded, 16, originator_id, 4, version, 8, occurred),
+                fields.get(topic) or _shared(fields, topic),
+                fields.get(account) or _shared(fields, account or ""),
+                _LENGTH(len(state)),
+                state,
+                fields.get(metadata) or _shared(fields, metadata),
+            )
+        )
     return b"".join(parts)
+
+
+def _shared(fields: dict[str | bytes | None, bytes], value: str | bytes) -> bytes:
+    octets = value.encode() if isinstance(value, str) else value
+    field = fields[value] = _LENGTH(len(octets)) + octets
+    return field
