@@ -87,6 +87,18 @@ class Tally(Cell):
     """A cell of an aggregation that needs no more than count and sum; it stays without extremes and latest value."""
 
     __slots__ = ()
+    # Read from the class, so that making one, of which a batch makes thousands, sets no more than it keeps.
+    moment = ZERO
+    minimum = maximum = latest = None
+    latest_at = None
+    latest_position = None
+    keeps_moment = False
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.total = ZERO
+        self.first_position = None
+        self.last_position = None
 
     def add(self, value: Decimal, at: datetime, position: int) -> None:  # noqa: ARG002 - as a cell takes it
         """Take in one event."""
@@ -96,6 +108,13 @@ class Tally(Cell):
             self.first_position = position
         if self.last_position is None or position > self.last_position:
             self.last_position = position
+
+    def merge(self, other: Cell) -> None:
+        """Take in the count and sum of another cell."""
+        self.count += other.count
+        self.total = EXACT.add(self.total, other.total)
+        self.first_position = _smaller(self.first_position, other.first_position)
+        self.last_position = _greater(self.last_position, other.last_position)
 
 
 TALLIED: Final[frozenset[str]] = frozenset({"count", "sum", "avg", "unique_count"})

@@ -115,7 +115,7 @@ def read(definition: MeterDefinition, properties: dict[str, Any]) -> Reading | U
     values: list[str | None] = []
     for dimension in definition.dimensions:
         value = properties.get(dimension)
-        text = value if isinstance(value, str) else _text_of(value)
+        text = value if type(value) is str else _text_of(value)
         if text is None:
             if value is not None:
                 return Unreadable(
@@ -156,6 +156,8 @@ def reads_plainly(definition: MeterDefinition, properties: dict[str, Any]) -> bo
 
 
 def _read_number(name: str, value: object, dimensions: tuple[str | None, ...]) -> Reading | Unreadable:
+    if type(value) is int and -SMALL < value < SMALL:
+        return Reading(Decimal(value), None, False, dimensions)
     number = number_of(value)
     if number is None:
         return Unreadable("property_not_numeric", f'the property "{name}" is not a number')

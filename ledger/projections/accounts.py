@@ -13,7 +13,7 @@ from ledger.domain.events import (
     Event,
 )
 from ledger.domain.topics import decode
-from ledger.event_log import PAGE_EVENTS_MAX, EventLog
+from ledger.event_log import PAGE_EVENTS_MAX, EventLog, Head
 from ledger.projections.watermark import Watermark, cursor, move, watermark
 
 NAME: Final = "accounts"
@@ -59,9 +59,9 @@ class AccountRow(NamedTuple):
     position: int
 
 
-async def step(pool: Pool, log: EventLog) -> bool:
-    """Fold the next decisions; true where more may wait."""
-    head = await log.head()
+async def step(pool: Pool, log: EventLog, *, up_to: int | None = None) -> bool:
+    """Fold the next decisions, at or before a position where one is given; true where more may wait."""
+    head = await log.head() if up_to is None else Head(up_to, None)
     seen = await cursor(pool, NAME)
     if head.position == seen.position:
         return False

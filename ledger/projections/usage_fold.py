@@ -10,7 +10,8 @@ import asyncpg
 
 from ledger.domain.aggregation import Cell, Presence, empty_cell
 from ledger.domain.calendar import zone
-from ledger.domain.catalogue import Account, Catalogue, Counted, Held
+from ledger.domain.catalogue import Catalogue, Held
+from ledger.domain.metering import Aggregation, Reading
 from ledger.domain.topics import decode
 from ledger.domain.usage import UsageEvent
 
@@ -51,57 +52,82 @@ class Fold:
 
 
 def fold_usage(rows: Iterable[asyncpg.Record], catalogue: Catalogue, series_of: Mapping[str | None, int]) -> Fold:
-    """The cells of usage events: rows of (position, topic, recorded_at, state, account).
+    """The cells of usage events, as `add_usage` takes them."""
+    fold = Fold()
+    add_usage(fold, rows, catalogue, series_of)
+    return fold
+
+
+def add_usage(
+    fold: Fold, rows: Iterable[asyncpg.Record], catalogue: Catalogue, series_of: Mapping[str | None, int]
+) -> None:
+    """Put usage events into cells: rows of (position, topic, recorded_at, state, account).
 
     `series_of` names the series to compute by meter (None: the one of events that no meter can take); what counts in
     other meters is passed over, and so is what a person mended or dismissed.
     """
-    fold = Fold()
     superseded = catalogue.superseded
+    places: dict[str, _Place] = {}
     for position, topic, recorded_at, state, _ in rows:
         if position in superseded or topic not in CONTENT_TOPICS:
             continue
         usage = cast("UsageEvent", decode(topic, state))
         account, counted, held = catalogue.assess(usage, recorded_at)
         if account is not None and counted:
-            part = catalogue.part_at(account, usage.time).start
-            _count(fold, usage.time, position, account, part, counted, series_of)
+            at = usage.time
+            place = places.get(account.zone)
+            if place is None or not place.start <= at < place.end:
+                place = places[account.zone] = _place_of(account.zone, at)
+            part = catalogue.part_at(account, at).start
+            for meter, definition, reading in counted:
+                series = series_of.get(meter)
+                if series is not None:
+                    keys = (
+                        (series, account.key, place.day, part, reading.dimensions),
+                        (series, account.key, place.start),
+                    )
+                    _count(fold, keys, definition.aggregation, reading, at, position)
         for reason in held:
             series = series_of.get(reason.meter)
             if series is not None:
                 key = account.key if account else None
                 fold.held.append(_held_event(series, position, usage, reason, key, recorded_at))
-    return fold
+
+
+class _Place(NamedTuple):
+    """A local hour and the day that it is of."""
+
+    start: datetime
+    end: datetime
+    day: date
+
+
+def _place_of(zone_name: str, at: datetime) -> _Place:
+    local = zone(zone_name)
+    return _Place(*local.window_of(at, "HOUR"), local.day_of(at))
 
 
 def _count(
     fold: Fold,
+    keys: tuple[DayKey, HourKey],
+    aggregation: Aggregation,
+    reading: Reading,
     at: datetime,
     position: int,
-    account: Account,
-    part: datetime,
-    counted: list[Counted],
-    series_of: Mapping[str | None, int],
 ) -> None:
-    local = zone(account.zone)
-    day, hour = local.day_of(at), local.hour_of(at)
-    for meter, definition, reading in counted:
-        series = series_of.get(meter)
-        if series is None:
-            continue
-        day_key = (series, account.key, day, part, reading.dimensions)
-        cell = fold.days.get(day_key)
-        if cell is None:
-            cell = fold.days[day_key] = empty_cell(definition.aggregation)
-        cell.add(reading.value, at, position)
-        hour_key = (series, account.key, hour)
-        cell = fold.hours.get(hour_key)
-        if cell is None:
-            cell = fold.hours[hour_key] = empty_cell(definition.aggregation)
-        cell.add(reading.value, at, position)
-        if reading.text is not None:
-            presence = fold.values[(*day_key, reading.text)]
-            presence.add(at, position, is_present=not reading.is_removal)
+    day_key, hour_key = keys
+    value = reading.value
+    cell = fold.days.get(day_key)
+    if cell is None:
+        cell = fold.days[day_key] = empty_cell(aggregation)
+    cell.add(value, at, position)
+    cell = fold.hours.get(hour_key)
+    if cell is None:
+        cell = fold.hours[hour_key] = empty_cell(aggregation)
+    cell.add(value, at, position)
+    if reading.text is not None:
+        presence = fold.values[(*day_key, reading.text)]
+        presence.add(at, position, is_present=not reading.is_removal)
 
 
 def _held_event(

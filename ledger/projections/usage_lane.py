@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 import asyncpg
 
@@ -39,13 +39,23 @@ from ledger.domain.usage import UsageEvent
 from ledger.event_log import EventLog
 from ledger.projections import usage_series, usage_tables
 from ledger.projections.catalogue import catch_up
-from ledger.projections.usage_fold import fold_usage
+from ledger.projections.usage_fold import Fold, add_usage, fold_usage
 from ledger.projections.watermark import Cursor, CursorMoved, begin_epoch, cursor, lock, move, restart
 
 MAIN: Final = "usage"
 BUILD: Final = "usage build"
 STATE_OF_LANE: Final[dict[str, usage_series.State]] = {MAIN: "live", BUILD: "building"}
 TOLD_TOPICS: Final = frozenset({"UsageRecorded", "UsageConflicted"})
+SLICE_EVENTS: Final = 100
+"""How many events are folded before the loop looks at its connections again."""
+
+
+class _Batch(NamedTuple):
+    """The rows after a position, and what they add to the cells where all of them are plain."""
+
+    after: int
+    rows: list[asyncpg.Record]
+    fold: Fold | None
 
 
 @dataclass(slots=True)
@@ -82,7 +92,7 @@ class Lane:
         """The meters as they were decided on, of which the series may count by older definitions."""
         self.series = series
         """The series by meter; by None that of the events which no meter can take."""
-        self._ahead: tuple[asyncio.Task[list[asyncpg.Record]], int] | None = None
+        self._ahead: asyncio.Task[_Batch] | None = None
         self.is_outdated = False
         """Set once the build lane has new work: both lanes must be opened anew."""
 
@@ -92,7 +102,8 @@ class Lane:
         async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
             seen = await cursor(connection, name)
             rows = await usage_series.of_state(connection, STATE_OF_LANE[name])
-        since = max((row.since_position for row in rows), default=0) if name == BUILD else 0
+        # Of living series that is behind the cursor, but in a replay, which computes those beside the living ones.
+        since = max((row.since_position for row in rows), default=0)
         catalogue = Catalogue()
         await catch_up(catalogue, log, up_to=max(seen.position, since))
         catalogue.position = max(seen.position, since)
@@ -107,46 +118,71 @@ class Lane:
         series = {row.meter: row.series for row in rows}
         return cls(pool, log, name=name, seen=seen, catalogue=catalogue, decided=decided, series=series)
 
-    async def step(self, *, up_to: int, limit: int) -> int:
-        """Fold the next events at or before `up_to` and return how many they were.
+    async def step(self, *, limit: int, up_to: int | None = None) -> int:
+        """Fold the next events, at or before `up_to` where given, and return how many they were.
 
-        Each run of told events and each run of decisions is one transaction. Raises `CursorMoved` where another
-        runner got there first, and where there is nothing to fold but a new epoch has begun.
+        Each run of told events and each run of decisions is one transaction. While plain events are written, those
+        after them are read and folded. Raises `CursorMoved` where another runner got there first, and where there is
+        nothing to fold but a new epoch has begun.
         """
-        rows = await self._read(up_to=up_to, limit=limit)
-        if not rows and await cursor(self._pool, self.name) != self.seen:
-            raise CursorMoved(self.name)
+        _, rows, fold = await self._next(limit=limit, up_to=up_to)
+        if not rows:
+            if await cursor(self._pool, self.name) != self.seen:
+                raise CursorMoved(self.name)
+            return 0
         start = self.seen.position
-        if len(rows) == limit:
-            last = rows[-1]["position"]
-            self._ahead = asyncio.create_task(self._log.since(last, limit=limit)), last
-            self._ahead[0].add_done_callback(_look_at)
+        if fold is not None:
+            # Nothing among the rows changes what those after them count for.
+            if len(rows) == limit:
+                self._ahead = asyncio.create_task(self._prepare(rows[-1]["position"], limit=limit, up_to=up_to))
+                self._ahead.add_done_callback(_look_at)
+            await self._write(rows, fold)
+            return self.seen.position - start
         for is_plain, run in groupby(rows, key=self._is_plain):
-            await self._fold(list(run), is_plain=is_plain)
+            part = list(run)
+            await self._write(part, await self._fold(part) if is_plain else None)
             if self.is_outdated:
                 break
         return self.seen.position - start
 
-    async def _fold(self, run: list[asyncpg.Record], *, is_plain: bool) -> None:
+    def close(self) -> None:
+        """Give up what is folded ahead: a lane that is not stepped on with has no use for it."""
+        if self._ahead is not None:
+            self._ahead.cancel()
+
+    async def _next(self, *, limit: int, up_to: int | None) -> _Batch:
+        """The next batch, which the step before this one has begun to prepare while it was writing."""
+        if self._ahead is not None:
+            ahead, self._ahead = self._ahead, None
+            batch = await ahead
+            if batch.after == self.seen.position and batch.rows:
+                return batch
+        return await self._prepare(self.seen.position, limit=limit, up_to=up_to)
+
+    async def _prepare(self, after: int, *, limit: int, up_to: int | None) -> _Batch:
+        rows = await self._log.since(after, limit=limit if up_to is None else min(limit, up_to - after))
+        return _Batch(after, rows, await self._fold(rows) if all(map(self._is_plain, rows)) else None)
+
+    async def _fold(self, rows: Sequence[asyncpg.Record]) -> Fold:
+        """What plain rows add, folded in slices between which Postgres gets its next statement."""
+        fold = Fold()
+        for start in range(0, len(rows), SLICE_EVENTS):
+            add_usage(fold, rows[start : start + SLICE_EVENTS], self._catalogue, self.series)
+            await asyncio.sleep(0)
+        return fold
+
+    async def _write(self, run: Sequence[asyncpg.Record], fold: Fold | None) -> None:
+        """Move the cursor over a run and, in the same transaction, add what it folds to, or take its decisions in."""
         position, recorded_at = run[-1]["position"], run[-1]["recorded_at"]
-        # Folded before the transaction begins, so that its locks are held for the writing alone.
-        fold = fold_usage(run, self._catalogue, self.series) if is_plain else None
-        async with self._pool.acquire() as connection, connection.transaction():
-            await move(connection, self.name, self.seen, position=position, recorded_at=recorded_at)
-            if fold is not None:
-                await usage_tables.merge(connection, fold)
-            else:
+        if fold is not None:
+            await usage_tables.advance(
+                self._pool, self.name, self.seen, position=position, recorded_at=recorded_at, fold=fold
+            )
+        else:
+            async with self._pool.acquire() as connection, connection.transaction():
+                await move(connection, self.name, self.seen, position=position, recorded_at=recorded_at)
                 await self._take_in(connection, run)
         self.seen = self.seen._replace(position=position)
-
-    async def _read(self, *, up_to: int, limit: int) -> list[asyncpg.Record]:
-        """The next rows, which a full step before this one has begun to fetch while it was writing."""
-        if self._ahead is not None:
-            (fetch, position), self._ahead = self._ahead, None
-            rows = await fetch
-            if position == self.seen.position:
-                return [row for row in rows if row["position"] <= up_to]
-        return await self._log.since(self.seen.position, limit=min(limit, up_to - self.seen.position))
 
     def _is_plain(self, row: asyncpg.Record) -> bool:
         """Whether a row adds to the cells and changes nothing about others."""
@@ -224,10 +260,10 @@ class Lane:
         return True
 
 
-def _look_at(fetch: asyncio.Task[list[asyncpg.Record]]) -> None:
-    """Take note of how a fetch ended that may never be awaited: who needs its rows meets the fault again."""
-    if not fetch.cancelled():
-        fetch.exception()
+def _look_at(ahead: asyncio.Task[_Batch]) -> None:
+    """Take note of how work ahead ended that may never be awaited: who needs its rows meets the fault again."""
+    if not ahead.cancelled():
+        ahead.exception()
 
 
 async def rebuild(pool: Pool, log: EventLog) -> None:

@@ -1,6 +1,7 @@
 """The runner: any number of them, any size of step, a crash at any moment, and the rows are the same."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -8,12 +9,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ledger.database import Connection
 from ledger.domain.accounts import AliasAccount, ChangeAccountZone, RemoveAccountAlias
 from ledger.projections import accounts, runner, usage_lane, usage_tables, watermark
-from ledger.projections.usage_lane import rebuild
+from ledger.projections.usage_lane import MAIN, Lane, rebuild
 from ledger.projections.watermark import Cursor, CursorMoved, move, reach
-from tests.log.ledgers import NOW, usage
+from tests.log.ledgers import NOW, owner, usage
 from tests.projections.worlds import World, open_world
 
 DAY = NOW.date()
@@ -79,19 +79,33 @@ async def test_racing_runners_double_nothing(world: World, monkeypatch: pytest.M
     assert counted == told
 
 
-async def move_without_comparing(
-    connection: Connection, name: str, seen: Cursor, *, position: int, recorded_at: object
-) -> None:
-    """A guard that looks right and is not: forward only, whoever folded what."""
-    await connection.execute("update cursors set position = $2 where name = $1 and position < $2", name, position)
+async def step_both(world: World) -> int:
+    """Two lanes that stand at the same place fold the same five events, one after the other; how many are counted."""
+    await world.open_account()
+    await world.define("n", aggregation="sum", property="n")
+    await world.project()
+    await world.tell(*(usage(number, n=1) for number in range(5)))
+    lanes = [await Lane.open(world.ledger.pool, world.ledger.log, MAIN) for _ in range(2)]
+    await lanes[0].step(limit=10)
+    with contextlib.suppress(CursorMoved):
+        await lanes[1].step(limit=10)
+        assert await event_count(world) > 5, "a step that added nothing says so"
+    return await event_count(world)
 
 
-async def test_without_compare_and_set_racing_runners_double(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The guard of the test above is the comparison in `move`: without it the same events are added twice."""
-    monkeypatch.setattr(runner, "STEP_EVENTS", 10)
-    monkeypatch.setattr(usage_lane, "move", move_without_comparing)
-    counted, told = await counted_and_told(world)
-    assert counted > told
+async def test_of_two_lanes_at_one_place_the_second_adds_nothing(world: World) -> None:
+    assert await step_both(world) == 5
+
+
+async def test_without_compare_and_set_the_second_doubles(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guard of the tests above is the comparison in `MOVE_CURSOR`: without it the same events are added twice."""
+    # A guard that looks right and is not: never back, whoever folded what.
+    forward = usage_tables.ADVANCE.replace(
+        "position = $2 and epoch = $3", "position <= $4 and $2::bigint + $3::integer >= 0"
+    )
+    assert forward != usage_tables.ADVANCE
+    monkeypatch.setattr(usage_tables, "ADVANCE", forward)
+    assert await step_both(world) == 10
 
 
 async def test_racing_runners_agree_with_one_on_everything(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,6 +186,7 @@ async def test_a_crash_between_fold_and_commit_changes_nothing_and_the_next_step
     world: World, monkeypatch: pytest.MonkeyPatch, module: Any, name: str
 ) -> None:
     """The same projector goes on: what it had taken in before the crash must not be taken in twice."""
+    monkeypatch.setattr(runner, "ACCOUNTS_SECONDS", 0)
     await world.open_account("acme", "UTC", "cus_1")
     await world.define("n", aggregation="sum", property="n")
     await world.tell(usage(1, n=1), usage(2, subject="cus_1", n=1), usage(3, subject="cus_2", n=1))
@@ -195,19 +210,66 @@ async def test_a_crash_between_fold_and_commit_changes_nothing_and_the_next_step
     assert account["aliases"] == ["cus_2"]
 
 
-async def test_one_run_is_one_transaction(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("table", ["usage_days", "usage_hours", "usage_values", "held_usage"])
+async def test_one_run_is_one_transaction(world: World, table: str) -> None:
+    """Postgres fails in the middle of the writing, in each of the tables by turns."""
+    await world.open_account()
+    await world.define("n", aggregation="sum", property="n")
+    await world.define("users", aggregation="unique_count", property="user")
+    await world.project()
+    await world.tell(*(usage(number, n=1, user="u") for number in range(5)), usage(5, subject="nobody"))
+    before = await everything(world)
+    async with owner(world.ledger.url) as connection:
+        await connection.execute(f"alter table {table} add constraint crash check (false) not valid")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await world.projector.step()
+    assert await everything(world) == before
+    async with owner(world.ledger.url) as connection:
+        await connection.execute(f"alter table {table} drop constraint crash")
+    await world.project()
+    assert await event_count(world) == 5
+    assert len(await world.held()) == 1
+
+
+async def test_what_was_folded_ahead_of_a_failed_write_is_thrown_away(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same lane goes on: without its look at where a batch begins, it would pass over what the failed step held."""
     await world.open_account()
     await world.define("n", aggregation="sum", property="n")
     await world.project()
-    await world.tell(*(usage(number, n=1) for number in range(5)))
-    before = await everything(world)
-    crashing, _ = crash_once(usage_tables.merge)
-    monkeypatch.setattr(usage_tables, "merge", crashing)
+    await world.tell(*(usage(number, n=1) for number in range(45)))
+    lane = await Lane.open(world.ledger.pool, world.ledger.log, MAIN)
+    await lane.step(limit=10)
+    advance = usage_tables.advance
+
+    async def fail(*_: Any, **__: Any) -> None:
+        await asyncio.sleep(0.05)  # the next batch is folded meanwhile
+        raise Crash
+
+    monkeypatch.setattr(usage_tables, "advance", fail)
     with pytest.raises(Crash):
-        await world.projector.step()
-    assert await everything(world) == before
+        await lane.step(limit=10)
+    monkeypatch.setattr(usage_tables, "advance", advance)
+    while await lane.step(limit=10):
+        pass
+    assert await event_count(world) == 45
+
+
+async def test_a_batch_folded_ahead_is_not_written_after_another_runner_went_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cursor's comparison refuses it: the same projector had folded the events that the other one wrote."""
+    monkeypatch.setattr(runner, "STEP_EVENTS", 10)
+    await world.open_account()
+    await world.define("n", aggregation="sum", property="n")
     await world.project()
-    assert await event_count(world) == 5
+    await world.tell(*(usage(number, n=1) for number in range(45)))
+    await world.projector.step()
+    async with open_world(world.ledger.url) as second:
+        await second.project()
+    await world.project()
+    assert await event_count(world) == 45
 
 
 async def test_a_crash_while_a_build_is_made_living_leaves_the_old_one(
@@ -255,15 +317,15 @@ async def test_a_running_projector_follows_the_log(world: World) -> None:
 
 async def test_a_running_projector_outlives_a_lost_connection(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "RETRY_SECONDS", 0.01)
-    losing, losses = crash_once(usage_tables.merge)
+    losing, losses = crash_once(usage_tables.advance)
 
-    async def lose_connection(*arguments: Any) -> None:
+    async def lose_connection(*arguments: Any, **options: Any) -> None:
         try:
-            await losing(*arguments)
+            await losing(*arguments, **options)
         except Crash:
             raise asyncpg.ConnectionDoesNotExistError from None
 
-    monkeypatch.setattr(usage_tables, "merge", lose_connection)
+    monkeypatch.setattr(usage_tables, "advance", lose_connection)
     await world.open_account()
     await world.define("calls")
     [position] = await world.tell(usage(1))
