@@ -1,0 +1,1 @@
+"""Sealed history: the hash tree over the log, its signed heads, and what proves and checks them."""
