@@ -10,7 +10,7 @@ import msgspec
 import uvloop
 from rich.console import Console
 
-from benchmarks import explaining, freshness, ingest, invoicing, projection, rating, stock
+from benchmarks import as_of, explaining, freshness, ingest, invoicing, projection, rating, replaying, sealing, stock
 from benchmarks.figures import Figure, Report, show, this_machine
 from benchmarks.server import Server, running_server
 
@@ -29,6 +29,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "projected_invoice": invoicing.projected,
     "account_page": invoicing.account_page,
     "explain": explaining.explain,
+    "replay": replaying.replay,
+    "as_of": as_of.as_of,
+    "sealing": sealing.sealing,
 }
 
 

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TypeVar
 
@@ -42,6 +43,14 @@ async def running_api(database_url: str, *, module: str = "ledger") -> AsyncIter
 async def running_projector(database_url: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """`ledger projector` on the database."""
     async with _running([*LEDGER, "projector"], database_url) as process:
+        yield process
+
+
+@asynccontextmanager
+async def running_sealer(database_url: str, keys: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Nothing but what the projector's process does for the seal, with its keys in the directory."""
+    command = [sys.executable, "-m", "benchmarks.seal"]
+    async with _running(command, database_url, LEDGER_SEAL_KEYS=str(keys)) as process:
         yield process
 
 

@@ -11,6 +11,7 @@ import uvicorn
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ledger.commands.attempts import Attempts
 from ledger.database import Pool, open_pool
 from ledger.event_log import CONNECTION_LOST, EventLog
 from ledger.graphql.context import Context
@@ -23,6 +24,9 @@ from ledger.http.metrics import MetricsEndpoint
 from ledger.http.protocol import Protocol
 from ledger.http.requests import REQUEST_ID, Requests
 from ledger.http.usage import UsageEndpoint, UsageIntake
+from ledger.http.webhooks import WebhookEndpoint
+from ledger.platforms.opening import open_platform
+from ledger.platforms.port import Platform
 from ledger.projections.as_of import PastReader
 from ledger.projections.catalogue import CatalogueFollower
 from ledger.settings import Environment, Settings
@@ -37,16 +41,23 @@ _log = structlog.get_logger("app")
 
 
 def make_app(
-    *, pool: Pool, log: EventLog, follower: CatalogueFollower, telemetry: Telemetry, is_development: bool
+    *,
+    pool: Pool,
+    log: EventLog,
+    follower: CatalogueFollower,
+    telemetry: Telemetry,
+    is_development: bool,
+    platform: Platform | None = None,
 ) -> ASGIApp:
     """The ASGI application on open parts; it owns none of them."""
     access = Access(follower)
     intake = UsageIntake(log, follower, telemetry)
     past = PastReader(pool, log, follower)
+    attempts = Attempts(log, count=lambda outcome: telemetry.attempts.labels(outcome).inc())
 
     def make_context(scope: Scope) -> Context:
         key = access.key_of(dict(scope["headers"]))
-        return Context(pool, log, follower, intake.record, key, scope[REQUEST_ID], past)
+        return Context(pool, log, follower, intake.record, key, scope[REQUEST_ID], past, attempts)
 
     view = GraphQLView(
         make_schema(is_development=is_development),
@@ -57,6 +68,7 @@ def make_app(
     usage = UsageEndpoint(intake, access)
     routes = [
         Route(USAGE_PATH, usage, methods=["POST"]),
+        Route("/v1/webhooks/stripe", WebhookEndpoint(log, platform), methods=["POST"]),
         Route("/graphql", view, methods=["GET", "POST"]),
         Route("/health", LiveEndpoint(), methods=["GET"]),
         Route("/health/ready", ReadyEndpoint(log), methods=["GET"]),
@@ -81,13 +93,15 @@ async def open_app(settings: Settings, database_url: str) -> AsyncIterator[ASGIA
     await follower.refresh()
     following = asyncio.create_task(_keep_following(follower), name="catalogue follower")
     try:
-        yield make_app(
-            pool=pool,
-            log=log,
-            follower=follower,
-            telemetry=Telemetry(tracer=open_tracer(settings.traces_endpoint)),
-            is_development=settings.environment is Environment.DEVELOPMENT,
-        )
+        async with open_platform(settings) as platform:
+            yield make_app(
+                pool=pool,
+                log=log,
+                follower=follower,
+                telemetry=Telemetry(tracer=open_tracer(settings.traces_endpoint)),
+                is_development=settings.environment is Environment.DEVELOPMENT,
+                platform=platform,
+            )
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)

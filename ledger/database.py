@@ -31,8 +31,8 @@ async def connect(database_url: str, *, application: str) -> Connection:
     return await asyncpg.connect(database_url, server_settings=server_settings(application))
 
 
-async def open_pool(database_url: str, *, application: str, size: int) -> Pool:
-    """At most `size` connections, opened as they are needed."""
+async def open_pool(database_url: str, *, application: str, size: int, **settings: str) -> Pool:
+    """At most `size` connections, opened as they are needed; `settings` are the server's, over those of all."""
     return await asyncpg.create_pool(
-        database_url, min_size=1, max_size=size, server_settings=server_settings(application)
+        database_url, min_size=1, max_size=size, server_settings={**server_settings(application), **settings}
     )

@@ -78,7 +78,8 @@ where position > $1 and topic <> 'UsageRecorded' and topic <> 'InvoiceClosed' or
 """
 SELECT_OF_NAMES = """
 select position, topic, recorded_at, state, account from events
-where account = any($1::text[]) and position > $2 and position <= $3 and topic like 'Usage%'
+where account = any($1::text[]) and position > $2 and position <= $3
+  and topic in ('UsageRecorded', 'UsageConflicted', 'UsageMended', 'UsageDismissed')
 order by position limit $4
 """
 SELECT_AT = """
@@ -288,13 +289,12 @@ class EventLog:
         return [plan_one(plan, append) for append in appends]
 
     async def _probe(self, plan: Plan, events: Sequence[NewEvent]) -> None:
-        if not events:
-            return
-        ids = [UUID(bytes=event.originator_id) for event in events]
-        versions = [event.originator_version for event in events]
-        for row in await self._writer.fetch(SELECT_TAKEN, ids, versions):
-            taken = Taken(row["position"], row["state"].encode(), row["metadata"].encode())
-            plan.taken[row["originator_id"].bytes, row["originator_version"]] = taken
+        if events:
+            plan.taken.update(await _taken(self._writer, events))
+
+    async def taken(self, events: Sequence[NewEvent]) -> dict[tuple[bytes, int], Taken]:
+        """What the log has already of the keys of some events."""
+        return await _taken(self._pool, events)
 
     async def head(self) -> Head:
         """How far the log goes."""
@@ -364,6 +364,17 @@ class EventLog:
 
 class LogHasHole(Exception):
     """Positions are missing from the log. It must not be followed further: something was lost or removed."""
+
+
+async def _taken(connection: Connection | Pool, events: Sequence[NewEvent]) -> dict[tuple[bytes, int], Taken]:
+    ids = [UUID(bytes=event.originator_id) for event in events]
+    versions = [event.originator_version for event in events]
+    return {
+        (row["originator_id"].bytes, row["originator_version"]): Taken(
+            row["position"], row["state"].encode(), row["metadata"].encode()
+        )
+        for row in await connection.fetch(SELECT_TAKEN, ids, versions)
+    }
 
 
 def _answer_all(appends: list[Append], outcomes: Sequence[Appended | VersionTaken]) -> None:

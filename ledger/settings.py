@@ -1,14 +1,17 @@
 """What the environment says about where and how this process runs; read once, at its start."""
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
 Value = TypeVar("Value")
+HOURS_MAX: Final = 8_784
+"""A year of hours: no period waits longer to be closed by itself."""
 
 
 class Environment(StrEnum):
@@ -31,7 +34,7 @@ class SettingError(ValueError):
     """
 
     def __init__(self, variable: str, value: str, expected: str) -> None:
-        shown = "a value that is not shown" if variable.endswith("_URL") else repr(value)
+        shown = "a value that is not shown" if variable.endswith(("_URL", "_PUBLISH", "_KEY", "_SECRETS")) else repr(value)
         super().__init__(f"{variable} is {shown}: expected {expected}")
         self.variable = variable
 
@@ -41,7 +44,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     `database_url` and `redis_url` are None where the embedded servers are meant; `data_directory`
     is where those keep their files (None: they choose). `traces_endpoint` is the OTLP collector,
-    None for no traces.
+    None for no traces. `seal_keys` is the directory of the keys that sign the log's tree heads (None: in the embedded
+    servers' directory, or nothing is sealed), `seal_publish` the file or address that heads are told to.
+    `close_after` is how long after its end a billing period is closed by itself, None for never.
+    `stripe_api_key` is the key of the Stripe account that the ledger follows, `stripe_webhook_secrets` sign what it
+    tells (several while they are rolled), `stripe_url` is where a stand-in for Stripe listens. With neither key nor
+    stand-in there is no billing platform.
     """
 
     database_url: str | None = None
@@ -52,6 +60,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: LogFormat = LogFormat.JSON
     data_directory: Path | None = None
     traces_endpoint: str | None = None
+    seal_keys: Path | None = None
+    seal_publish: str | None = None
+    close_after: timedelta | None = timedelta(hours=72)
+    stripe_api_key: str | None = None
+    stripe_webhook_secrets: tuple[str, ...] = ()
+    stripe_url: str | None = None
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -72,6 +86,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             log_format=_read(environ, "LEDGER_LOG_FORMAT", _choice(LogFormat), usual_format),
             data_directory=_read(environ, "LEDGER_DATA_DIR", _directory, None),
             traces_endpoint=_read(environ, "OTEL_EXPORTER_OTLP_ENDPOINT", _http_url, None),
+            seal_keys=_read(environ, "LEDGER_SEAL_KEYS", _directory, None),
+            seal_publish=_read(environ, "LEDGER_SEAL_PUBLISH", _file_or_url, None),
+            close_after=_read(environ, "LEDGER_CLOSE_AFTER_HOURS", _hours, timedelta(hours=72)) or None,
+            stripe_api_key=_read(environ, "STRIPE_API_KEY", _secret_key, None),
+            stripe_webhook_secrets=_read(environ, "STRIPE_WEBHOOK_SECRETS", _webhook_secrets, ()),
+            stripe_url=_read(environ, "LEDGER_STRIPE_URL", _http_url, None),
         )
 
 
@@ -124,6 +144,12 @@ def _http_url(written: str) -> str:
     return _url(written, ("http", "https"), "http://collector:4318")
 
 
+def _file_or_url(written: str) -> str:
+    if not written.startswith(("http://", "https://")) and not Path(written).is_absolute():
+        raise _Unusable("an absolute path or an address such as https://witness/heads")
+    return written
+
+
 def _host(written: str) -> str:
     if any(sign in written for sign in "/@ "):
         raise _Unusable("a host name or address without scheme, port or path")
@@ -136,8 +162,29 @@ def _port(written: str) -> int:
     return int(written)
 
 
+def _hours(written: str) -> timedelta:
+    if written.lower() == "none":
+        return timedelta()
+    if not (written.isascii() and written.isdigit() and int(written[:6]) <= HOURS_MAX):
+        raise _Unusable(f"a whole number of hours up to {HOURS_MAX}, 0 or none for never")
+    return timedelta(hours=int(written))
+
+
 def _directory(written: str) -> Path:
     path = Path(written)
     if not path.is_absolute():
         raise _Unusable("an absolute path")
     return path
+
+
+def _secret_key(written: str) -> str:
+    if not written.startswith(("sk_", "rk_")) or not written.isascii() or not written.isprintable():
+        raise _Unusable("a secret or restricted key of Stripe, such as sk_test_...")
+    return written
+
+
+def _webhook_secrets(written: str) -> tuple[str, ...]:
+    secrets = tuple(part.strip() for part in written.split(",") if part.strip())
+    if not all(secret.startswith("whsec_") for secret in secrets):
+        raise _Unusable("signing secrets such as whsec_..., with commas between them")
+    return secrets

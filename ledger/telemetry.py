@@ -31,6 +31,12 @@ class Telemetry:
             ["fate"],
             registry=self.registry,
         )
+        self.attempts = Counter(
+            "ledger_attempts",
+            "Mutations that changed nothing, by their trace: refused, repeated, beyond_bound, not_kept",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.projection_position = Gauge(
             "ledger_projection_position",
             "The last position that a read model includes",

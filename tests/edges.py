@@ -46,11 +46,17 @@ class Edge:
     follower: CatalogueFollower
     projector: Projector
     telemetry: Telemetry
-    keys: dict[tuple[tuple[str, ...], str | None], str] = field(default_factory=dict)
+    keys: dict[tuple[tuple[str, ...], str | None, str | None], str] = field(default_factory=dict)
 
-    async def key(self, *roles: str, account: str | None = None, expires_at: datetime | None = None) -> str:
-        """The text of a key with these roles; the same one for the same roles and account."""
-        known = self.keys.get((roles, account))
+    async def key(
+        self,
+        *roles: str,
+        account: str | None = None,
+        person: str | None = None,
+        expires_at: datetime | None = None,
+    ) -> str:
+        """The text of a key with these roles; the same one for the same roles, account and person."""
+        known = self.keys.get((roles, account, person))
         if known is not None:
             return known
         fresh = await issue_key(
@@ -59,11 +65,12 @@ class Edge:
             roles=roles,
             account=account,
             expires_at=expires_at,
+            person=person,
             now=datetime.now(UTC),
             metadata=Metadata(actor="test"),
         )
         await self.follower.refresh()
-        self.keys[roles, account] = fresh.text
+        self.keys[roles, account, person] = fresh.text
         return fresh.text
 
     async def post(

@@ -98,9 +98,9 @@ class Story:
                 raise AssertionError(f"nobody knows how to run {other}")
 
     async def key(self, block: Block) -> str:
-        """The admin's key, or that of `as=ROLE` or `as=ROLE:ACCOUNT`."""
+        """The admin's key, or that of `as=ROLE` or `as=ROLE:ACCOUNT`, a machine's without `person=NAME`."""
         role, _, account = (block.option("as") or "admin").partition(":")
-        return await self.edge.key(role, account=account or None)
+        return await self.edge.key(role, account=account or None, person=block.option("person"))
 
     async def _settle(self, said: str) -> None:
         self.said = said

@@ -1,5 +1,6 @@
 """The command line as a person meets it: real processes, real servers, and what they say when something is wrong."""
 
+import asyncio
 import json
 import os
 import re
@@ -15,9 +16,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from ledger.commands.keys import key_parts
+from ledger.projections.replay_shadow import LOCK
 from ledger.supervisor import STOP_WITH_PARENT
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,6 +71,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def breach(database_url: str, statement: str) -> None:
+    """Write where only the ledger may."""
+
+    async def execute() -> None:
+        connection = await asyncpg.connect(database_url)
+        await connection.execute(statement)
+        await connection.close()
+
+    asyncio.run(execute())
+
+
 @contextmanager
 def process(*arguments: str, **ours: str) -> Iterator[subprocess.Popen[bytes]]:
     child = subprocess.Popen(
@@ -99,7 +113,7 @@ def wait_until_live(port: int) -> None:
 
 def test_help_names_every_command() -> None:
     said = ledger("--help").stdout
-    names = "up demo import keys status rebuild export schema migrate serve projector worker".split()
+    names = "up demo import keys seals verify status rebuild export schema migrate serve projector worker".split()
     assert [name for name in names if not re.search(rf"^\s*\W?\s*{name}\s", said, re.MULTILINE)] == []
 
 
@@ -222,7 +236,7 @@ def test_the_log_is_exported_whole_and_in_order(run: Run, tmp_path: Path) -> Non
     lines = [json.loads(line) for line in run("export").stdout.splitlines()]
     assert [line["position"] for line in lines] == list(range(1, 4_501))
     assert lines[7]["state"]["data"] == {"tokens": 7}
-    assert lines[7]["metadata"] == {"actor": "import"}
+    assert lines[7]["metadata"] == {"actor": "import", "source": "import"}
 
     target = tmp_path / "log.jsonl"
     run("export", "--after", "4490", "--output", str(target))
@@ -233,6 +247,40 @@ def test_the_schema_and_a_rebuild_and_the_status_can_be_had(run: Run) -> None:
     assert "type Query" in run("schema").stdout
     assert run("rebuild").returncode == 0
     assert "building" in run("status").stdout
+
+
+def test_a_replay_of_a_sound_ledger_says_equal_and_is_kept(run: Run, tmp_path: Path) -> None:
+    run("import", str(write_calls(tmp_path, 30)))
+    finished = run("replay")
+    assert finished.returncode == 0, finished.stderr
+    assert "usage_days" in finished.stdout
+    assert "Equal: what queries see is what the log says" in finished.stdout
+    stored = [line for line in map(json.loads, run("export").stdout.splitlines()) if line["topic"] == "ReplayFinished"]
+    [(is_equal, metadata)] = [(line["state"]["is_equal"], line["metadata"]) for line in stored]
+    assert is_equal
+    metadata.pop("person", None)  # whoever runs the tests, where that has a name
+    assert metadata == {"actor": "cli", "source": "cli", "operation": "replay"}
+    assert "The last replay" in run("status").stdout
+
+
+def test_a_replay_that_finds_a_difference_names_it_and_ends_with_status_1(run: Run, database_url: str) -> None:
+    breach(database_url, "insert into accounts values ('acme', 'Acme', 'UTC', '{}', now(), 7)")
+    finished = run("replay")
+    assert finished.returncode == 1, finished.stderr
+    assert "They part in 1 tables and accounts, the first at position 7." in finished.stdout
+    assert "accounts of acme: 1 rows, not before position 7" in finished.stdout
+    assert "found differences" in run("status").stdout
+
+
+def test_a_second_replay_is_told_that_there_is_one(run: Run, database_url: str) -> None:
+    async def replay_beside_another() -> subprocess.CompletedProcess[str]:
+        connection = await asyncpg.connect(database_url)
+        await connection.execute("select pg_advisory_lock($1)", LOCK)
+        finished = await asyncio.to_thread(run, "replay")
+        await connection.close()
+        return finished
+
+    assert_one_sentence(asyncio.run(replay_beside_another()), "Another replay of this ledger is running")
 
 
 def test_every_process_stops_in_order_when_told(database_url: str, redis_url: str) -> None:

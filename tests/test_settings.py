@@ -1,5 +1,6 @@
 """Settings: read once from the environment, with a clear word about a wrong one."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,11 @@ def test_every_variable_is_read() -> None:
         "LEDGER_LOG_FORMAT": "json",
         "LEDGER_DATA_DIR": "/srv/ledger",
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
+        "LEDGER_SEAL_KEYS": "/srv/seals",
+        "LEDGER_SEAL_PUBLISH": "https://witness/heads",
+        "STRIPE_API_KEY": "sk_test_1",
+        "STRIPE_WEBHOOK_SECRETS": "whsec_1, whsec_2",
+        "LEDGER_STRIPE_URL": "http://sandbox:12111",
     }
     assert Settings.from_environ(environ) == Settings(
         database_url=environ["LEDGER_DATABASE_URL"],
@@ -34,6 +40,11 @@ def test_every_variable_is_read() -> None:
         log_format=LogFormat.JSON,
         data_directory=Path("/srv/ledger"),
         traces_endpoint="http://collector:4318",
+        seal_keys=Path("/srv/seals"),
+        seal_publish="https://witness/heads",
+        stripe_api_key="sk_test_1",
+        stripe_webhook_secrets=("whsec_1", "whsec_2"),
+        stripe_url="http://sandbox:12111",
     )
 
 
@@ -66,6 +77,8 @@ def test_settings_do_not_change() -> None:
         ("LEDGER_DATABASE_URL", "mysql://host/ledger", "postgresql://"),
         ("LEDGER_DATABASE_URL", "postgresql://[", "postgresql://"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317", "http://collector:4318"),
+        ("LEDGER_SEAL_KEYS", "seals", "an absolute path"),
+        ("LEDGER_SEAL_PUBLISH", "heads.txt", "an absolute path or an address"),
     ],
 )
 def test_a_wrong_value_names_its_variable_and_what_is_expected(variable: str, value: str, expected: str) -> None:
@@ -78,3 +91,11 @@ def test_an_address_that_may_hold_a_password_is_not_repeated() -> None:
     with pytest.raises(SettingError) as refused:
         Settings.from_environ({"LEDGER_DATABASE_URL": "postgrse://ledger:secret@host/ledger"})
     assert "secret" not in str(refused.value)
+
+
+def test_periods_are_closed_after_three_days_or_as_told_or_never() -> None:
+    told = {None: 72, "5": 5, "0": None, "none": None}
+    for written, hours in told.items():
+        environ = {} if written is None else {"LEDGER_CLOSE_AFTER_HOURS": written}
+        expected = None if hours is None else timedelta(hours=hours)
+        assert Settings.from_environ(environ).close_after == expected

@@ -5,10 +5,13 @@ import sys
 import typer
 from rich.console import Console
 
-from ledger.cli import importing, inspection, keys, processes
+from ledger.cli import importing, inspection, keys, processes, reasons, seals
 from ledger.cli.demo import demo
 from ledger.cli.faults import STATUS, sentence_about
+from ledger.cli.replay import replay_log
+from ledger.cli.syncing import sync
 from ledger.cli.up import up
+from ledger.cli.verify import verify
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,8 +24,13 @@ app.command()(up)
 app.command()(demo)
 app.command("import")(importing.import_file)
 app.add_typer(keys.app, name="keys")
+app.add_typer(reasons.app, name="reasons")
+app.add_typer(seals.app, name="seals")
+app.command()(verify)
 app.command()(inspection.status)
 app.command()(inspection.rebuild)
+app.command("replay")(replay_log)
+app.command()(sync)
 app.command()(inspection.export)
 app.command()(inspection.schema)
 app.command()(inspection.migrate)

@@ -42,7 +42,7 @@ from ledger.sandbox.loading import NotAccepted, send_usage
 from ledger.sandbox.usage import EVENTS_USUAL, month
 from ledger.settings import Settings
 
-METADATA: Final = Metadata(actor="demo")
+METADATA: Final = Metadata(actor="demo", source="cli")
 PROJECTED_SECONDS_MAX: Final = 120
 
 Events = Annotated[int, typer.Option(min=2_000, max=500_000, help="About how many events to make up.")]

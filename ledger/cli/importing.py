@@ -21,7 +21,7 @@ from ledger.usage_import.readers import RowFile, open_rows
 
 REASONS_SHOWN: Final = 10
 DRY_ROWS: Final = 5
-METADATA: Final = Metadata(actor="import")
+METADATA: Final = Metadata(actor="import", source="import")
 STATUS_REFUSED: Final = 1
 """The exit status of an import that went through but had to refuse rows."""
 

@@ -12,7 +12,8 @@ from rich.table import Table
 
 from ledger.cli.faults import CannotGoOn, redis_fault
 from ledger.cli.opening import database, ledger, migrate_database, redis_server, settings
-from ledger.projections import usage_lane
+from ledger.projections import replay_outcomes, usage_lane
+from ledger.projections.replay_outcomes import Outcome
 from ledger.projections.status import ProjectionStatus
 from ledger.projections.status import status as projection_status
 from ledger.settings import Settings
@@ -48,6 +49,7 @@ class _Overview(NamedTuple):
     meters: int
     keys: int
     projections: list[ProjectionStatus]
+    replay: Outcome | None
 
 
 def status() -> None:
@@ -64,6 +66,7 @@ def status() -> None:
         lag = f"{one.lag_milliseconds} ms"
         table.add_row(one.name, f"{one.position:,}", f"{one.events_behind:,}", lag, one.state)
     out.print(table)
+    out.print(_told_of(overview.replay), markup=False)
     letters = _dead_letters(chosen)
     if letters is None:
         out.print("Redis: not asked; LEDGER_REDIS_URL is not set.")
@@ -78,7 +81,20 @@ async def _overview(chosen: Settings) -> _Overview:
         head = await opened.log.head()
         catalogue = opened.catalogue
         counts = len(catalogue.accounts), len(catalogue.meters), len(catalogue.keys)
-        return _Overview(head.position, *counts, await projection_status(opened.pool, opened.log))
+        projections = await projection_status(opened.pool, opened.log)
+        latest = await replay_outcomes.outcomes(opened.log, limit=1)
+        return _Overview(head.position, *counts, projections, latest[0] if latest else None)
+
+
+def _told_of(replay: Outcome | None) -> str:
+    if replay is None:
+        return "The read models were never replayed: `ledger replay` does it."
+    found = replay.found
+    verdict = "found all equal" if found.is_equal else "found differences"
+    return (
+        f"The last replay, of {found.started_at:%Y-%m-%d %H:%M} UTC, {verdict} up to position {found.position:,}; "
+        f"it is event {replay.position:,}."
+    )
 
 
 def _dead_letters(chosen: Settings) -> "list[DeadLetter] | None":

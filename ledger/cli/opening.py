@@ -1,5 +1,6 @@
 """The servers and the ledger that a command works on, opened for as long as it runs."""
 
+import getpass
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -19,9 +20,6 @@ from ledger.migrate import migrate
 from ledger.projections.catalogue import CatalogueFollower
 from ledger.settings import Settings
 
-ACTOR = Metadata(actor="cli")
-"""Who decided what is decided on the command line: whoever may reach the database."""
-
 
 class Ledger(NamedTuple):
     """An open ledger, with the catalogue as it stood when it was opened."""
@@ -36,6 +34,15 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def acting(operation: str) -> Metadata:
+    """What is kept with what a command decides. Whoever may reach the database may decide, as the machine knows them."""
+    try:
+        person = getpass.getuser()
+    except (KeyError, OSError):
+        person = None  # an account without a name, as containers have them
+    return Metadata(actor="cli", person=person, source="cli", operation=operation)
+
+
 def settings() -> Settings:
     """The settings in this process's environment; raises SettingError."""
     return Settings.from_environ(os.environ)
@@ -44,6 +51,13 @@ def settings() -> Settings:
 def servers_directory() -> Path:
     """Where embedded servers keep their files."""
     return choose_directory(os.environ)
+
+
+def seal_directory(chosen: Settings) -> Path | None:
+    """Where the keys are that sign the log's tree heads; None where nothing is sealed."""
+    if chosen.seal_keys is None and chosen.database_url is None:
+        return servers_directory() / "seals"
+    return chosen.seal_keys
 
 
 @contextmanager

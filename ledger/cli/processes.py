@@ -16,9 +16,10 @@ import typer
 import uvloop
 
 from ledger.cli.faults import redis_fault
-from ledger.cli.opening import Ledger, database, open_ledger, redis_server, settings
+from ledger.cli.opening import Ledger, database, open_ledger, redis_server, seal_directory, settings
 from ledger.cli.ports import require_free_port
 from ledger.projections.runner import Projector
+from ledger.sealing.sealer import seal_forever
 from ledger.settings import Settings
 from ledger.supervisor import STOP_WITH_PARENT
 from ledger.telemetry import configure_logging
@@ -47,20 +48,26 @@ async def _serve(chosen: Settings, database_url: str) -> None:
 
 
 def projector() -> None:
-    """Keep the read models behind the log up to date."""
+    """Keep the read models behind the log up to date, and seal the log."""
     chosen = _begin()
     with database(chosen) as database_url:
-        _run(_project(database_url))
+        _run(_project(chosen, database_url))
 
 
-async def _project(database_url: str) -> None:
+async def _project(chosen: Settings, database_url: str) -> None:
     async with open_ledger(database_url) as ledger:
         _tell_start("projector")
-        await _until_stopped(_projecting(ledger))
+        await _until_stopped(_projecting(ledger, chosen, database_url))
 
 
-async def _projecting(ledger: Ledger) -> None:
-    await Projector(ledger.pool, ledger.log).run()
+async def _projecting(ledger: Ledger, chosen: Settings, database_url: str) -> None:
+    projecting = Projector(ledger.pool, ledger.log).run()
+    directory = seal_directory(chosen)
+    if directory is None:
+        structlog.get_logger("sealer").warning("the log is not sealed: LEDGER_SEAL_KEYS is not set")
+        await projecting
+    else:
+        await asyncio.gather(projecting, seal_forever(database_url, directory, chosen.seal_publish))
 
 
 def worker() -> None:
@@ -78,7 +85,7 @@ def worker() -> None:
             broker.client.ping()
         except redis.RedisError as fault:
             raise redis_fault(fault) from fault
-        declare_actors(broker, database_url)
+        declare_actors(broker, database_url, close_after=chosen.close_after, settings=chosen)
         stop = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())

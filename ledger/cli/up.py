@@ -13,7 +13,7 @@ import asyncpg
 from rich.console import Console
 
 from ledger.cli.faults import CannotGoOn
-from ledger.cli.opening import database, migrate_database, redis_server, servers_directory, settings
+from ledger.cli.opening import database, migrate_database, redis_server, seal_directory, servers_directory, settings
 from ledger.cli.ports import require_free_port
 from ledger.cli.processes import Host, Port
 from ledger.embedded.postgres import Postgres
@@ -112,6 +112,8 @@ async def _everything(chosen: Settings) -> AsyncIterator[tuple[Running, list[asy
         if applied:
             out.print(f"Made the tables: {', '.join(applied)}.", markup=False)
         servers = {"LEDGER_DATABASE_URL": database_url, "LEDGER_REDIS_URL": redis_url}
+        if (seals := seal_directory(chosen)) is not None:
+            servers["LEDGER_SEAL_KEYS"] = str(seals)
         environ = {"LEDGER_LOG_FORMAT": LogFormat.JSON.value, **os.environ, **servers}
         logs = servers_directory() / "logs"
         supervisor = Supervisor(PROGRAMS, environ, logs=logs, report=lambda text: out.print(text, markup=False))

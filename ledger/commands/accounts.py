@@ -12,8 +12,18 @@ from ledger.domain.names import account_stream
 from ledger.event_log import EventLog
 
 
-async def change_account(log: EventLog, command: AccountCommand, *, now: datetime, metadata: Metadata) -> int:
-    """Carry out a command on an account; refusals as `ledger.domain.accounts.decide` raises them."""
+async def change_account(
+    log: EventLog,
+    command: AccountCommand,
+    *,
+    now: datetime,
+    metadata: Metadata,
+    closed_since: datetime | None = None,
+) -> int:
+    """Carry out a command on an account; refusals as `ledger.domain.accounts.decide` raises them.
+
+    `closed_since` is the start of the account's first closed period, if it has any.
+    """
     if isinstance(command, OpenAccount) and command.opened_at is None:
         command = command._replace(opened_at=now)
     name = subject_of(command)
@@ -22,7 +32,7 @@ async def change_account(log: EventLog, command: AccountCommand, *, now: datetim
         state = _fold(past)
         is_own = name == command.account
         target = state if is_own else _fold(await history(log, account_stream(command.account)))
-        return decide(state, command, target=target)
+        return decide(state, command, target=target, closed_since=closed_since)
 
     return await decide_on(log, account_stream(name), decided, account=command.account, now=now, metadata=metadata)
 

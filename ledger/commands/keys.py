@@ -30,12 +30,13 @@ async def issue_key(
     roles: Sequence[str],
     account: str | None,
     expires_at: datetime | None,
+    person: str | None = None,
     now: datetime,
     metadata: Metadata,
 ) -> FreshKey:
-    """Make a key; refusals as `ledger.domain.access.decide` raises them."""
+    """Make a key, a machine's unless it is a `person`'s; refusals as `ledger.domain.access.decide` raises them."""
     key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
-    command = IssueKey(key_id, name, secret_hash(secret), tuple(roles), account, expires_at)
+    command = IssueKey(key_id, name, secret_hash(secret), tuple(roles), account, expires_at, person)
     position = await _carry_out(log, command, now, metadata)
     return FreshKey(key_id, f"{PREFIX}_{key_id}_{secret}", position)
 

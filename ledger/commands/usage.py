@@ -67,7 +67,7 @@ async def record_usage(
             exceptions.append(Fate(index, "refused", code=refusal.code, message=refusal.message))
         else:
             readable.append((index, usage))
-    appended = await log.append_new(events, _conflict)
+    appended = await log.append_new(events, conflict_row)
     for number, (index, usage) in enumerate(readable):
         fate = _fate(catalogue, usage, index, number, appended, now)
         if fate is not None:
@@ -100,8 +100,8 @@ def _fate(
     return None
 
 
-def _conflict(first_position: int, first_state: bytes, repeat: NewEvent) -> NewEvent | None:
-    """The conflict's row. Its stream is named by the content too, so telling the same conflict again adds nothing."""
+def conflict_row(first_position: int, first_state: bytes, repeat: NewEvent) -> NewEvent | None:
+    """The conflict's row; None where the repeat has the same content. Its stream is named by the content too, so telling the same conflict again adds nothing."""
     conflict = conflict_of(first_position, first_state, repeat.state)
     if conflict is None:
         return None

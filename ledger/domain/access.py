@@ -5,6 +5,10 @@ import hmac
 from datetime import datetime
 from typing import Final, NamedTuple, assert_never
 
+import msgspec
+
+from ledger.domain.adjustment_events import LEDGER
+from ledger.domain.adjustments import is_same_person
 from ledger.domain.events import KeyIssued, KeyRevoked
 from ledger.domain.names import require_name
 from ledger.domain.refusals import KeyInvalid, KeyUnknown
@@ -13,7 +17,17 @@ ROLES: Final = ("viewer", "ops", "approver", "auditor", "ingest", "admin")
 
 GRANTS: Final[dict[str, frozenset[str]]] = {
     "viewer": frozenset({"read_usage"}),
-    "ops": frozenset({"read_usage", "read_log", "write_accounts", "write_contracts", "mend_usage"}),
+    "ops": frozenset(
+        {
+            "read_usage",
+            "read_log",
+            "write_accounts",
+            "write_contracts",
+            "mend_usage",
+            "propose_adjustments",
+            "close_periods",
+        }
+    ),
     "approver": frozenset({"read_usage", "read_log", "approve"}),
     "auditor": frozenset({"read_usage", "read_log"}),
     "ingest": frozenset({"record_usage"}),
@@ -27,6 +41,8 @@ GRANTS: Final[dict[str, frozenset[str]]] = {
             "write_plans",
             "mend_usage",
             "record_usage",
+            "close_periods",
+            "govern",
             "operate",
         }
     ),
@@ -37,7 +53,7 @@ KeyEvent = KeyIssued | KeyRevoked
 
 
 class IssueKey(NamedTuple):
-    """Make an API key whose secret hashes to `secret_sha256`."""
+    """Make an API key whose secret hashes to `secret_sha256`. `person` is who holds it, None for a machine's."""
 
     key_id: str
     name: str
@@ -45,6 +61,7 @@ class IssueKey(NamedTuple):
     roles: tuple[str, ...]
     account: str | None = None
     expires_at: datetime | None = None
+    person: str | None = None
 
 
 class RevokeKey(NamedTuple):
@@ -65,13 +82,23 @@ def decide(state: KeyIssued | None, command: IssueKey | RevokeKey, *, now: datet
                 raise KeyInvalid(why=f"its roles must be some of {', '.join(ROLES)}")
             if command.expires_at is not None and command.expires_at <= now:
                 raise KeyInvalid(why="it would expire before it is made")
-            return [KeyIssued(**command._asdict())]
+            return [KeyIssued(**command._asdict() | {"person": _person(command.person)})]
         case RevokeKey():
             if state is None:
                 raise KeyUnknown(key_id=command.key_id)
             return [KeyRevoked(key_id=command.key_id)]
         case _:
             assert_never(command)
+
+
+def _person(person: str | None) -> str | msgspec.UnsetType:
+    """Who holds a key; raises `KeyInvalid` for the name under which the ledger itself proposes, `NameInvalid`."""
+    if person is None:
+        return msgspec.UNSET
+    require_name(person, "a person")
+    if is_same_person(person, LEDGER):
+        raise KeyInvalid(why=f"{LEDGER} is no person")
+    return person
 
 
 def evolve(_: KeyIssued | None, event: KeyEvent) -> KeyIssued | None:
@@ -99,3 +126,8 @@ def is_good(key: KeyIssued, secret: str, now: datetime) -> bool:
 def may(key: KeyIssued, right: str) -> bool:
     """Whether any of the key's roles grants a right."""
     return any(right in GRANTS[role] for role in key.roles)
+
+
+def granting(key: KeyIssued, right: str) -> str | None:
+    """The first of the key's roles that grants a right; None where none does."""
+    return next((role for role in key.roles if right in GRANTS[role]), None)

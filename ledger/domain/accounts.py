@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple, assert_never
 
+from ledger.domain.closing_refusals import ZoneFixed
 from ledger.domain.events import (
     AccountAliased,
     AccountAliasRemoved,
@@ -74,11 +75,14 @@ def subject_of(command: AccountCommand) -> str:
             return command.account
 
 
-def decide(state: NameState, command: AccountCommand, *, target: NameState) -> list[AccountEvent]:
+def decide(
+    state: NameState, command: AccountCommand, *, target: NameState, closed_since: datetime | None = None
+) -> list[AccountEvent]:
     """The events that a command on a name leads to; none where it would change nothing.
 
     `state` is of the name that `subject_of` tells, `target` of the account's key (the same for commands that are no
-    alias commands). Raises `NameTaken`, `AccountUnknown`, `AliasUnknown`, `NameInvalid`, `ZoneUnknown`.
+    alias commands). `closed_since` is the start of the account's first closed period, None without one. Raises
+    `NameTaken`, `AccountUnknown`, `AliasUnknown`, `NameInvalid`, `ZoneUnknown`, `ZoneFixed`.
     """
     if isinstance(command, OpenAccount):
         return _open(state, command)
@@ -94,6 +98,8 @@ def decide(state: NameState, command: AccountCommand, *, target: NameState) -> l
             require_zone(command.zone)
             if state.zone == command.zone:
                 return []
+            if closed_since is not None:
+                raise ZoneFixed(account=command.account, since=closed_since)
             return [AccountZoneChanged(account=command.account, zone=command.zone)]
         case AliasAccount():
             return _alias(state, command)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -11,6 +11,9 @@ from ledger.domain.money import Money
 
 AdjustmentKind = Literal["credit", "debit", "usage", "write_off"]
 EvidenceKind = Literal["event", "case", "invoice", "adjustment"]
+ReasonUse = Literal["credit", "debit", "usage", "write_off", "rejection"]
+LEDGER: Final = "ledger"
+"""Who proposes what late usage comes to. No person may be called so."""
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,8 +47,9 @@ class Adjustment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class AdjustmentProposed(Event, frozen=True, kw_only=True):
     """Somebody wants an adjustment made.
 
-    `effect` is what it would have changed of the invoice's total at that moment, below zero in the customer's favour.
-    `proposed_by` is a person, or "ledger" for what late usage comes to; `role` is the one whose limit holds.
+    `effect` is what it would have changed of the invoice's subtotal at that moment, so before prepaid credit, below
+    zero in the customer's favour. `proposed_by` is a person, or "ledger" for what late usage comes to; `role` is the
+    one of theirs whose limit holds.
     """
 
     TOPIC = "AdjustmentProposed"
@@ -97,13 +101,15 @@ class AdjustmentWithdrawn(Event, frozen=True, kw_only=True):
 
 
 class ReasonCodeAdded(Event, frozen=True, kw_only=True):
-    """Decisions may give this reason from now on: for some kinds of adjustment, for all where `kinds` is empty."""
+    """Decisions may give this reason from now on: for some kinds of adjustment or for rejections, for all where `kinds`
+    is empty.
+    """
 
     TOPIC = "ReasonCodeAdded"
 
     code: str
     label: str
-    kinds: tuple[AdjustmentKind, ...] = ()
+    kinds: tuple[ReasonUse, ...] = ()
 
 
 class ReasonCodeRetired(Event, frozen=True, kw_only=True):

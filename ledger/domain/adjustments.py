@@ -1,5 +1,6 @@
 """Adjustments as they stand, folded from an account's stream of them; and the rules that they are decided by."""
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Literal, NamedTuple, assert_never
@@ -14,6 +15,7 @@ from ledger.domain.adjustment_events import (
     AdjustmentWithdrawn,
     ReasonCodeAdded,
     ReasonCodeRetired,
+    ReasonUse,
     RuleEvent,
 )
 from ledger.domain.money import Money
@@ -65,12 +67,32 @@ def evolve(state: Adjustments, event: AdjustmentEvent) -> dict[str, Standing]:
     return changed
 
 
+def is_approved(standing: Standing) -> bool:
+    """Whether the adjustment changes its invoice; one that was reversed does, beside what undoes it."""
+    return isinstance(standing.decided, AdjustmentApproved)
+
+
 def approved_in(state: Adjustments, period: Period) -> list[Adjustment]:
     """The adjustments that change the invoice of a period, in order of their proposal; reversed ones beside what
     undoes them.
     """
-    found = (one for one in state.values() if isinstance(one.decided, AdjustmentApproved))
-    return [one.adjustment for one in found if one.adjustment.at in period]
+    return [one.adjustment for one in state.values() if is_approved(one) and one.adjustment.at in period]
+
+
+def signed(adjustment: Adjustment) -> Money:
+    """What an adjustment in money does to the invoice: below zero for a credit or a write-off."""
+    assert adjustment.amount is not None, "it is in money"
+    return adjustment.amount if adjustment.kind == "debit" else -adjustment.amount
+
+
+def person_key(person: str) -> str:
+    """What two spellings of one person's name share; the database compares by the same."""
+    return " ".join(unicodedata.normalize("NFKC", person).casefold().split())
+
+
+def is_same_person(one: str, other: str) -> bool:
+    """Whether two names are one person's, however they are written."""
+    return person_key(one) == person_key(other)
 
 
 class Reason(NamedTuple):
@@ -78,7 +100,7 @@ class Reason(NamedTuple):
 
     code: str
     label: str
-    kinds: tuple[str, ...]
+    kinds: tuple[ReasonUse, ...]
     is_retired: bool = False
 
 
@@ -94,6 +116,20 @@ class Rules(NamedTuple):
 
     reasons: Mapping[str, Reason] = {}
     limits: Mapping[tuple[str, str], Limit] = {}
+
+    def reasons_for(self, use: ReasonUse) -> list[str]:
+        """The codes that a new decision may give, in order of the alphabet."""
+        good = (one for one in self.reasons.values() if not one.is_retired and (not one.kinds or use in one.kinds))
+        return sorted(one.code for one in good)
+
+    def limit_for(self, person: str, roles: Iterable[str], currency: str) -> tuple[str, Money] | None:
+        """The role with the highest limit and that limit, those that the person set themselves left out."""
+        found = [
+            (role, limit.money)
+            for role in roles
+            if (limit := self.limits.get((role, currency))) is not None and not is_same_person(limit.changed_by, person)
+        ]
+        return max(found, key=lambda one: one[1].minor_units, default=None)
 
 
 def evolve_rules(rules: Rules, event: RuleEvent) -> Rules:

@@ -37,7 +37,10 @@ def line_reason(line: InvoiceLine) -> str:
     subtotal = "" if line.subtotal is None else f"{line.subtotal.amount} {line.subtotal.currency}"
     match line.kind:
         case "usage":
-            return f"{_shown(line.quantity)} units of the meter {line.meter}{_named(line.group)}, at the charge's price"
+            units = (
+                f"{_shown(line.quantity)} units of the meter {line.meter}{_named(line.group)}, at the charge's price"
+            )
+            return units + _adjusted(line)
         case "fee":
             return f"a fixed fee {line.term.replace('_', ' ')}, due whether anything is used or not"
         case "discount":
@@ -48,8 +51,17 @@ def line_reason(line: InvoiceLine) -> str:
             return f"the plan's lines come to {subtotal}, which is below its minimum"
         case "commitment":
             return f"{subtotal} was spent, which is below what was committed"
+        case "adjustment":
+            return f"the adjustment {line.key}, which was approved, whatever was used"
         case _:
             assert_never(line.kind)
+
+
+def _adjusted(line: InvoiceLine) -> str:
+    if not line.adjustments:
+        return ""
+    change = f"{'+' if line.adjusted > 0 else ''}{_shown(line.adjusted)}"
+    return f"; what was metered was adjusted by {change} ({', '.join(line.adjustments)})"
 
 
 def credit_reason(credit: CreditApplied) -> str:
@@ -84,6 +96,7 @@ def step_reason(step: Step, line: InvoiceLine) -> str:
         "discount_amount": f"{_shown(minus(step.amount))} {currency} off{share}",
         "maximum": f"{_shown(minus(step.amount))} {currency} is above the maximum{share}",
         "minimum": f"{amount} {currency} is missing to the minimum{share}",
+        "adjustment": f"{amount} {currency} by hand",
         "already_billed": f"{_shown(minus(step.amount))} {currency} was billed before",
         "rounding": f"rounded once to whole minor units of {currency}",
     }

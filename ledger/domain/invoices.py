@@ -10,6 +10,9 @@ from typing import Final
 
 import msgspec
 
+from ledger.domain.adjusted_usage import adjusted
+from ledger.domain.adjustment_events import Adjustment
+from ledger.domain.adjustments import signed
 from ledger.domain.agreements import Commitment
 from ledger.domain.contracts import Contract
 from ledger.domain.credits import CreditApplied, applied
@@ -55,22 +58,26 @@ def project(
     as_of: datetime,
     spent: Mapping[str, Money],
     billed_before: Money | None = None,
+    adjustments: Sequence[Adjustment] = (),
 ) -> Invoice:
     """The invoice of a period as it stands at `as_of`.
 
     `used` is what was metered by charge, segment (as `segments` numbers them) and group. `spent` is what invoices
-    of earlier periods used of each credit grant, `billed_before` the sum of their subtotals (None: nothing), which
-    counts for a commitment in total. Raises `LastTierExceeded` or `QuantityNegative` where a charge says so.
+    of earlier periods used of each credit grant, `billed_before` the sum of what they were rated (None: nothing), which
+    counts for a commitment in total. `adjustments` are the approved ones of the contract in the period: those of usage
+    change what is rated, those in money come after commitments and before credit. Raises `LastTierExceeded` or
+    `QuantityNegative` where a charge says so.
     """
     parts = segments(contract, plans, period, zone)
     currency = contract.terms.currency
     by_segment: dict[int, list[Used]] = {}
-    for one in used:
+    for one in adjusted(used, parts, adjustments):
         by_segment.setdefault(one.segment, []).append(one)
     lines: list[InvoiceLine] = []
     for part in _priced(contract, parts, period, zone):
         lines += lines_of(part, by_segment.get(part.segment, []))
     lines += _true_ups(contract, parts, period, zone, lines, billed_before or Money(0, currency))
+    lines += [_adjustment_line(one, currency) for one in adjustments if one.amount is not None]
     closes_at = period.end if contract.ended_at is None else min(period.end, contract.ended_at)
     paid = applied(lines, contract.grants, closes_at=closes_at, spent=spent, currency=currency)
     return msgspec.structs.replace(
@@ -158,6 +165,15 @@ def _true_ups(
                 )
             )
     return found
+
+
+def _adjustment_line(adjustment: Adjustment, currency: str) -> InvoiceLine:
+    """What an adjustment in money does to the invoice, whatever was used."""
+    money = signed(adjustment)
+    step = Step(kind="adjustment", amount=money.amount)
+    label = f"{adjustment.kind.replace('_', '-').capitalize()}: {adjustment.reason.replace('_', ' ')}"
+    line = rounded("adjustment", adjustment.adjustment, label, step, currency, share=WHOLE)
+    return msgspec.structs.replace(line, adjustments=(adjustment.adjustment,))
 
 
 def _share_committed(

@@ -7,32 +7,38 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from ledger.domain.charges import Charge, Dimensional, Flat
-from ledger.domain.money import ONE, Money, minus, percent_of, subtract
+from ledger.domain.money import ONE, Money, minus, percent_of, subtract, total
 from ledger.domain.pricing import Convention, FixedFee, PlanCharge, PlanDiscount, PlanTerms, Term
 from ledger.domain.proration import HALF_UP, WHOLE, Share
 from ledger.domain.rating import Grouped, Metered, rate
 from ledger.domain.steps import Group, Line, Step, line_of, rounded_line
 from ledger.domain.values import ZERO
 
-LineKind = Literal["usage", "fee", "discount", "maximum", "minimum", "commitment"]
+LineKind = Literal["usage", "fee", "discount", "maximum", "minimum", "commitment", "adjustment"]
 
 
 class Used(NamedTuple):
-    """What was metered for a charge in a segment: all of it, or that of one combination of its dimensions' values."""
+    """What was metered for a charge in a segment: all of it, or that of one combination of its dimensions' values.
+
+    `adjusted` is what `adjustments` made of it, in the meter's unit, and part of what is `metered`.
+    """
 
     charge: str
     metered: Metered
     segment: int = 0
     group: Group = ()
+    adjusted: Decimal = ZERO
+    adjustments: tuple[str, ...] = ()
 
 
 class InvoiceLine(msgspec.Struct, frozen=True, kw_only=True):
     """One line: `steps` add up exactly to `money`; without the rounding among them, to the unrounded `amount`.
 
-    `key` is that of the charge, fee, discount or commitment, or "amount_min" or "amount_max" of the plan. `segment`
-    is None for what concerns the whole period. Lines `in_advance` are due when their segment begins, others when the
-    period closes. `share` is the part of an amount per period that they stand for, `subtotal` what discounts and
-    bounds are reckoned on.
+    `key` is that of the charge, fee, discount, commitment or adjustment, or "amount_min" or "amount_max" of the plan.
+    `segment` is None for what concerns the whole period. Lines `in_advance` are due when their segment begins, others
+    when the period closes. `share` is the part of an amount per period that they stand for, `subtotal` what discounts
+    and bounds are reckoned on. `adjusted` is what `adjustments` made of what was metered for the line, before its
+    price; a line that is an adjustment names itself.
     """
 
     kind: LineKind
@@ -48,6 +54,8 @@ class InvoiceLine(msgspec.Struct, frozen=True, kw_only=True):
     term: Term = "in_arrears"
     share: Share = WHOLE
     subtotal: Money | None = None
+    adjusted: Decimal = ZERO
+    adjustments: tuple[str, ...] = ()
 
 
 class Part(NamedTuple):
@@ -90,7 +98,7 @@ def lines_of(part: Part, used: Iterable[Used]) -> list[InvoiceLine]:
 def _usage_lines(part: Part, charge: PlanCharge, used: Sequence[Used]) -> Iterator[InvoiceLine]:
     price = prorated_price(charge, part)
     term: Term = price.model.term if isinstance(price.model, Flat) else "in_arrears"
-    for group, metered in _readings(charge, used):
+    for group, metered, adjusted, adjustments in _readings(charge, used):
         line, money = rounded_line(exact := rate(price, metered), part.terms.currency, price.rounding)
         yield InvoiceLine(
             kind="usage",
@@ -105,6 +113,8 @@ def _usage_lines(part: Part, charge: PlanCharge, used: Sequence[Used]) -> Iterat
             meter=charge.meter,
             term=term,
             share=WHOLE if price is charge.price else part.share(term),
+            adjusted=adjusted,
+            adjustments=adjustments,
         )
 
 
@@ -129,15 +139,28 @@ def prorated_price(charge: PlanCharge, part: Part) -> Charge:
     )
 
 
-def _readings(charge: PlanCharge, used: Sequence[Used]) -> list[tuple[Group, Metered]]:
+class _Reading(NamedTuple):
+    """What one line is rated on, and what of it was adjusted."""
+
+    group: Group
+    metered: Metered
+    adjusted: Decimal = ZERO
+    adjustments: tuple[str, ...] = ()
+
+
+def _readings(charge: PlanCharge, used: Sequence[Used]) -> list[_Reading]:
     """What is rated line by line; a charge without usage has one line too, because it may cost something."""
     if isinstance(charge.price.model, Dimensional):
         groups = (Grouped(dict(one.group), one.metered.quantity) for one in used)
-        return [((), Metered(groups=tuple(groups)))]
-    readings = sorted(((one.group, one.metered) for one in used), key=lambda reading: order_of(reading[0]))
-    assert len({group for group, _ in readings}) == len(readings), "usage comes once by charge, segment and group"
+        names = dict.fromkeys(name for one in used for name in one.adjustments)
+        return [_Reading((), Metered(groups=tuple(groups)), total(one.adjusted for one in used), tuple(names))]
+    found = [_Reading(one.group, one.metered, one.adjusted, one.adjustments) for one in used]
+    readings = sorted(found, key=lambda reading: order_of(reading.group))
+    assert len({reading.group for reading in readings}) == len(readings), (
+        "usage comes once by charge, segment and group"
+    )
     assert charge.group_by or len(readings) <= 1, "a charge that groups by nothing has one total"
-    return readings or [((), Metered())]
+    return readings or [_Reading((), Metered())]
 
 
 def order_of(group: Group) -> tuple[tuple[str, bool, str], ...]:

@@ -1,4 +1,4 @@
-"""Held usage that a person settles: mended (other content counts, with its original time) or dismissed."""
+"""Usage that a person puts right: mended or amended (other content counts), dismissed or voided (never counts)."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -19,6 +19,9 @@ REASONS: Final = (
     "test_traffic",
     "other",
 )
+
+BACKFILL_REASONS: Final = ("late_export", "outage", "migration", "never_told", "other")
+"""Why past usage may be told by hand."""
 
 
 class MendUsage(NamedTuple):
@@ -41,10 +44,10 @@ class DismissUsage(NamedTuple):
     note: str = ""
 
 
-def require_reason(reason: str) -> None:
-    """Raise `ReasonInvalid` unless the reason is one of `REASONS`."""
-    if reason not in REASONS:
-        raise ReasonInvalid(reason=reason[:64], reasons=", ".join(REASONS))
+def require_reason(reason: str, reasons: Sequence[str] = REASONS) -> None:
+    """Raise `ReasonInvalid` unless the reason is one of those."""
+    if reason not in reasons:
+        raise ReasonInvalid(reason=reason[:64], reasons=", ".join(reasons))
 
 
 def mended(command: MendUsage, usage: UsageEvent, supersedes: Sequence[int]) -> UsageMended:
@@ -60,6 +63,11 @@ def mended(command: MendUsage, usage: UsageEvent, supersedes: Sequence[int]) -> 
         reason=command.reason,
         note=command.note,
     )
+
+
+def is_same_usage(event: UsageMended, usage: UsageEvent) -> bool:
+    """Whether a mending leaves everything as it was."""
+    return (event.type, event.subject, event.time, event.data) == (usage.type, usage.subject, usage.time, usage.data)
 
 
 def effective_position(stream: Sequence[tuple[int, UsageRecorded | UsageMended | UsageDismissed]]) -> int | None:

@@ -92,6 +92,26 @@ def period_stream(account: str, start: str) -> bytes:
     return stream_id("", "period", account, start)
 
 
-def attempt_stream(request: str, operation: str) -> bytes:
-    """The stream of what a request tried and did not do."""
-    return stream_id("", "attempt", request, operation)
+def attempt_stream(request: str, operation: str, at: str) -> bytes:
+    """The stream of what a request tried and did not do, by its moment: a caller may use a request's id again."""
+    return stream_id("", "attempt", request, operation, at)
+
+
+def backfill_stream(account: str, digest: str) -> bytes:
+    """The stream of one backfill of an account, by a digest of what it tells: it is announced once."""
+    return stream_id("", "backfill", account, digest)
+
+
+def replay_stream() -> bytes:
+    """The stream of what replays found."""
+    return stream_id("", "replay")
+
+
+def platform_stream(platform: str, kind: str, object_id: str) -> bytes:
+    """The stream of an object of a billing platform: how it was seen, one time after the other."""
+    return stream_id("", "platform", platform, kind, object_id)
+
+
+def notification_stream(platform: str, event_id: str) -> bytes:
+    """The stream of one message of a platform, whose id there is its idempotency key, for ever."""
+    return stream_id("", "notification", platform, event_id)

@@ -6,6 +6,7 @@ from ledger.domain.events import Event
 from ledger.domain.platform_objects import (
     CreditNote,
     Customer,
+    Inexpressible,
     PlatformInvoice,
     PlatformMeter,
     Price,
@@ -13,11 +14,12 @@ from ledger.domain.platform_objects import (
 )
 
 
-class PlatformNotified(Event, frozen=True, kw_only=True):
+class PlatformNotified(Event, frozen=True, kw_only=True, omit_defaults=True):
     """A platform told that something happened there: `body` is its message as it came, its signature checked.
 
-    `object_kind` and `object_id` name what it is about. The message itself changes nothing: what it is about is
-    fetched, so that messages may come in any order, twice or late.
+    `object_kind` and `object_id` name what it is about, both empty where that is nothing that the ledger keeps. The
+    message itself changes nothing: what it is about is fetched, so that messages may come in any order, twice or
+    late. `obstacle` says why its body should be read with care, where it should.
     """
 
     TOPIC = "PlatformNotified"
@@ -29,6 +31,7 @@ class PlatformNotified(Event, frozen=True, kw_only=True):
     object_id: str
     created_at: datetime
     body: str
+    obstacle: str | None = None
 
 
 class CustomerSynced(Event, frozen=True, kw_only=True):
@@ -85,4 +88,21 @@ class CreditNoteSynced(Event, frozen=True, kw_only=True):
     credit_note: CreditNote
 
 
-SyncEvent = CustomerSynced | PlatformMeterSynced | PriceSynced | SubscriptionSynced | InvoiceSynced | CreditNoteSynced
+class ObstacleEncountered(Event, frozen=True, kw_only=True):
+    """An object of the platform is such that the ledger cannot tell it in its own words."""
+
+    TOPIC = "ObstacleEncountered"
+
+    platform: str
+    inexpressible: Inexpressible
+
+
+SyncEvent = (
+    CustomerSynced
+    | PlatformMeterSynced
+    | PriceSynced
+    | SubscriptionSynced
+    | InvoiceSynced
+    | CreditNoteSynced
+    | ObstacleEncountered
+)

@@ -13,8 +13,10 @@ from ledger.domain.charges import Charge
 from ledger.domain.durations import IntervalUnit
 from ledger.domain.money import Money
 
+ObjectKind = Literal["customer", "meter", "price", "subscription", "invoice", "credit_note"]
 Formula = Literal["sum", "count", "last"]
-InvoiceStatus = Literal["draft", "open", "paid", "void", "uncollectible"]
+InvoiceStatus = Literal["draft", "open", "paid", "void", "uncollectible", "deleted"]
+"""`deleted`: a draft that is no more."""
 SubscriptionStatus = Literal["trialing", "active", "past_due", "paused", "unpaid", "incomplete", "ended"]
 
 
@@ -58,11 +60,15 @@ class Price(_Object, frozen=True):
 
 
 class SubscriptionItem(_Object, frozen=True):
-    """One price that a subscription bills; `quantity` is None where usage is metered."""
+    """One price that a subscription bills; `quantity` is None where usage is metered.
+
+    `obstacle` says why the item is billed in another way than its price tells, where it is.
+    """
 
     id: str
     price: str
     quantity: Decimal | None = None
+    obstacle: str | None = None
 
 
 class Subscription(_Object, frozen=True):
@@ -130,4 +136,13 @@ class UsageSum(_Object, frozen=True):
     quantity: Decimal
 
 
-PlatformObject = Customer | PlatformMeter | Price | Subscription | PlatformInvoice | CreditNote
+class Inexpressible(_Object, frozen=True):
+    """An object there that cannot be told in these words; `obstacle` says why. It is never guessed at."""
+
+    kind: ObjectKind
+    id: str
+    obstacle: str
+    customer: str | None = None
+
+
+PlatformObject = Customer | PlatformMeter | Price | Subscription | PlatformInvoice | CreditNote | Inexpressible

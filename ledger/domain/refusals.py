@@ -136,6 +136,13 @@ class UsageNotHeld(Refusal):
 
 
 @dataclass(eq=False)
+class UsageHeld(Refusal):
+    """The usage event at position {position} is held and does not count. Mend or dismiss it as held usage."""
+
+    position: int
+
+
+@dataclass(eq=False)
 class ReasonInvalid(Refusal):
     """The text "{reason}" is not a reason for this decision. Choose one of: {reasons}."""
 
@@ -213,3 +220,50 @@ class LedgerUnavailable(Refusal):
     """The ledger's database cannot be reached at the moment ({why}). Repeat: nothing is stored twice."""
 
     why: str
+
+
+@dataclass(eq=False)
+class PositionUnknown(Refusal):
+    """The log has no position {position}: its last is {head}."""
+
+    position: int
+    head: int
+
+
+@dataclass(eq=False)
+class MomentInFuture(Refusal):
+    """The moment {moment} has not come yet. It is {now}."""
+
+    moment: datetime
+    now: datetime
+
+
+@dataclass(eq=False)
+class AccountUnknownThen(Refusal):
+    """There was no account "{account}" yet at position {position} of the log."""
+
+    account: str
+    position: int
+
+
+@dataclass(eq=False)
+class PastBusy(Refusal):
+    """The ledger is asked about the past more often than it answers at once. Repeat after {retry_after_seconds} s."""
+
+    retry_after_seconds: int
+
+
+@dataclass(eq=False)
+class PositionNotSealed(Refusal):
+    """There is no sealed event at position {position}: the seal covers the first {sealed}."""
+
+    position: int
+    sealed: int
+
+
+@dataclass(eq=False)
+class TreeSizeUnknown(Refusal):
+    """A tree of {size} events cannot be proven: it is 1 to {sealed}, no less than what is proven in it."""
+
+    size: int
+    sealed: int

@@ -28,6 +28,7 @@ StepKind = Literal[
     "discount_amount",
     "maximum",  # what the cap takes off
     "minimum",  # what the minimum commitment adds
+    "adjustment",  # what a person put right by hand
     "already_billed",  # what earlier lines of the period came to
     "rounding",  # from the exact amount to whole minor units
 ]

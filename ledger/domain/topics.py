@@ -41,6 +41,25 @@ from ledger.domain.events import (
     UsageMended,
     UsageRecorded,
 )
+from ledger.domain.platform_events import (
+    CreditNoteSynced,
+    CustomerSynced,
+    InvoiceSynced,
+    ObstacleEncountered,
+    PlatformMeterSynced,
+    PlatformNotified,
+    PriceSynced,
+    SubscriptionSynced,
+)
+from ledger.domain.replay_events import ReplayFinished
+from ledger.domain.send_events import (
+    CreditSendIntended,
+    CreditSendSettled,
+    SendCancelIntended,
+    SendCancelSettled,
+    UsageSendIntended,
+    UsageSendSettled,
+)
 from ledger.domain.values import exact_number
 
 EVENTS: tuple[type[Event], ...] = (
@@ -82,6 +101,21 @@ EVENTS: tuple[type[Event], ...] = (
     AttemptRefused,
     AttemptRepeated,
     UsageBackfilled,
+    ReplayFinished,
+    PlatformNotified,
+    CustomerSynced,
+    PlatformMeterSynced,
+    PriceSynced,
+    SubscriptionSynced,
+    InvoiceSynced,
+    CreditNoteSynced,
+    ObstacleEncountered,
+    UsageSendIntended,
+    UsageSendSettled,
+    SendCancelIntended,
+    SendCancelSettled,
+    CreditSendIntended,
+    CreditSendSettled,
 )
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _decoders = {event.TOPIC: msgspec.json.Decoder(event, float_hook=exact_number) for event in EVENTS}

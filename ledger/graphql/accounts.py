@@ -13,17 +13,30 @@ from ledger.domain.refusals import (
     Forbidden,
     MeterUnknown,
     OutOfScope,
+    PastBusy,
     PositionNotReached,
     RangeTooLarge,
 )
-from ledger.graphql import allowances
+from ledger.graphql import allowances, closings
 from ledger.graphql.access import Needs
+from ledger.graphql.adjustments import (
+    AdjustmentConnection,
+    AdjustmentFilterInput,
+    AdjustmentOrder,
+    AdjustmentState,
+    Listed,
+    adjustment_page,
+)
 from ledger.graphql.allowances import CreditReport, EntitlementReport
+from ledger.graphql.as_of import LOOKING, AccountAsOf, AsOfInput, account_as_of
+from ledger.graphql.closings import ClosedPeriod, ClosedPeriodConnection
 from ledger.graphql.comparisons import InvoiceComparison, invoice_comparison
 from ledger.graphql.context import Context, Info
 from ledger.graphql.contract_inputs import PlanChoiceInput
 from ledger.graphql.contracts import Contract
+from ledger.graphql.difference import Difference, invoice_difference
 from ledger.graphql.fields import field
+from ledger.graphql.history import HistoryConnection, account_history
 from ledger.graphql.invoices import PROJECTING, READING, Invoice, InvoiceRequest, invoice
 from ledger.graphql.log import EventConnection, EventRequest, events
 from ledger.graphql.nodes import Node
@@ -102,6 +115,20 @@ class Account(Node):
         wanted = page(first=first, after=after, last=last, before=before, limit_max=EVENTS_PAGE_MAX)
         return await events(info.context, wanted, request)
 
+    @field("The account's adjustments.", needs=Needs("read_usage"))
+    async def adjustments(
+        self,
+        info: Info,
+        state: AdjustmentState | None = None,
+        order: AdjustmentOrder = AdjustmentOrder.OLDEST,
+        first: int | None = None,
+        after: str | None = None,
+    ) -> AdjustmentConnection:
+        """At most 100 a page."""
+        wanted = page(first=first, after=after, last=None, before=None)
+        filter_ = AdjustmentFilterInput(account=self.key, state=state)
+        return await adjustment_page(info.context, wanted, Listed(filter_, order))
+
     @field("The account's contracts in order of start, one at a time.", needs=Needs("read_usage"))
     def contracts(self, info: Info) -> list[Contract]:
         """With phases, pauses, credit grants and entitlements."""
@@ -150,6 +177,65 @@ class Account(Node):
     async def credit_balances(self, info: Info, at: datetime | None = None) -> CreditReport:
         """Now, where no moment is given."""
         return await allowances.credit_report(info.context, self.key, at)
+
+    @field(
+        "Everything that was decided about the account, or tried, in order of position; usage too where asked for.",
+        needs=Needs("read_log"),
+    )
+    async def history(
+        self,
+        info: Info,
+        include_usage: bool = False,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+    ) -> HistoryConnection:
+        """At most 100 a page; `last` begins with the newest."""
+        wanted = page(first=first, after=after, last=last, before=before)
+        return await account_history(info.context, self.key, wanted, includes_usage=include_usage)
+
+    @field("The account's closed billing periods, in order of start.", needs=Needs("read_usage"))
+    async def closed_periods(
+        self,
+        info: Info,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+    ) -> ClosedPeriodConnection:
+        """At most 100 a page."""
+        wanted = page(first=first, after=after, last=last, before=before)
+        return await closings.closed_periods(info.context, self.key, wanted)
+
+    @field("The closed period that a moment is in.", needs=Needs("read_usage"))
+    async def closed_period(self, info: Info, at: datetime) -> ClosedPeriod | None:
+        """Null while it is not closed."""
+        return await closings.closed_period(info.context, self.key, at)
+
+    @field(
+        "The account as it was known at a position of the log, or at a moment.",
+        needs=Needs("read_usage"),
+        refuses=LOOKING,
+    )
+    async def as_of(self, info: Info, moment: AsOfInput) -> AccountAsOf:
+        """Folded from the log up to there."""
+        return await account_as_of(info.context, self.key, moment)
+
+    @field(
+        "Why the invoice of a period is another one than it was known to be, now where no `to` is given.",
+        needs=Needs("read_log"),
+        refuses=(*LOOKING, *PROJECTING, PastBusy),
+    )
+    async def difference(
+        self,
+        info: Info,
+        from_: Annotated[AsOfInput, strawberry.argument(name="from")],
+        to: AsOfInput | None = None,
+        at: datetime | None = None,
+    ) -> Difference:
+        """What happened in between, step by step, and what each step changed."""
+        return await invoice_difference(info.context, self.key, at, from_, to)
 
     @classmethod
     def of(cls, account: AccountRow | catalogue.Account) -> Self:

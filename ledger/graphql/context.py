@@ -1,10 +1,11 @@
 """What every resolver can reach: the ledger's parts, and who asks."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import strawberry
 
+from ledger.commands.attempts import Attempts
 from ledger.commands.usage import Receipt
 from ledger.database import Pool
 from ledger.domain.catalogue import Account, Catalogue
@@ -12,15 +13,19 @@ from ledger.domain.events import KeyIssued, UsageRecorded
 from ledger.domain.metadata import Metadata
 from ledger.domain.refusals import AccountUnknown, OutOfScope, UsageUnreadable
 from ledger.event_log import EventLog
+from ledger.projections.as_of import PastReader
 from ledger.projections.catalogue import CatalogueFollower
 
-Record = Callable[[Sequence[UsageRecorded | UsageUnreadable], KeyIssued, str], Awaitable[Receipt]]
-"""(what was told, the key that tells it, the request's id) -> its receipt."""
+Record = Callable[[Sequence[UsageRecorded | UsageUnreadable], KeyIssued, Metadata], Awaitable[Receipt]]
+"""(what was told, the key that tells it, what is kept with it) -> its receipt."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Context:
-    """One request: `key` is who asks, `request_id` its name in logs and in the metadata of what it writes."""
+    """One request: `key` is who asks, `request_id` its name in logs and in the metadata of what it writes.
+
+    `metadata` is what is kept with an event that the mutation under way writes: mutations are carried out one by one.
+    """
 
     pool: Pool
     log: EventLog
@@ -28,16 +33,21 @@ class Context:
     record: Record
     key: KeyIssued
     request_id: str
+    past: PastReader
+    attempts: Attempts
+    metadata: Metadata = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with what every mutation of the request shares."""
+        person = self.key.person or None
+        self.metadata = Metadata(
+            actor=f"key:{self.key.key_id}", request=self.request_id, person=person, source="graphql"
+        )
 
     @property
     def catalogue(self) -> Catalogue:
         """The newest state of accounts, meters and keys that this process knows."""
         return self.follower.catalogue
-
-    @property
-    def metadata(self) -> Metadata:
-        """What is kept with an event that this request writes."""
-        return Metadata(actor=f"key:{self.key.key_id}", request=self.request_id)
 
     def account(self, name: str) -> Account:
         """The account with a key or alias; raises `OutOfScope` where the key is bound to another, `AccountUnknown`."""

@@ -15,15 +15,17 @@ Resolver = Callable[..., Any]
 
 
 def field(
-    description: str, *, needs: Needs, refuses: Sequence[type[Refusal]] = ()
+    description: str, *, needs: Needs, refuses: Sequence[type[Refusal]] = (), name: str | None = None
 ) -> Callable[[Resolver], StrawberryField]:
     """Declares a field of a type: who may resolve it, and the refusals that are members of its result.
 
-    A refusal that is none of those is told as a GraphQL error.
+    A refusal that is none of those is told as a GraphQL error. `name` is the field's in the API where its resolver is
+    called otherwise, which names the result.
     """
     extensions: list[FieldExtension] = [needs]
     if refuses:
         extensions.append(Refuses(*refuses))
     return cast(
-        "Callable[[Resolver], StrawberryField]", strawberry.field(description=description, extensions=extensions)
+        "Callable[[Resolver], StrawberryField]",
+        strawberry.field(name=name, description=description, extensions=extensions),
     )

@@ -170,8 +170,12 @@ async def invoice_line(context: Context, key: LineKey) -> InvoiceLine | None:
     if key.choice is not None:
         _check(context.catalogue, account, key.choice, key.instant)
     now = datetime.now(UTC)
-    shown = await _projected(context, account, billable("id", key.instant), key.choice, now)
-    found = [line for line in shown.lines if key.is_of(line.kind.value, line.key, line.segment, line.group)]
+    return line_of(await _projected(context, account, billable("id", key.instant), key.choice, now), key)
+
+
+def line_of(invoice: Invoice, key: LineKey) -> InvoiceLine | None:
+    """The invoice's line with a key; None where it has none."""
+    found = [line for line in invoice.lines if key.is_of(line.kind.value, line.key, line.segment, line.group)]
     return found[0] if found else None
 
 
@@ -182,11 +186,11 @@ async def _projected(
     found = await projected_invoice(context.pool, context.log, context.catalogue, asked, now=now)
     period = found.invoice.period
     assert period is not None, "a projected invoice has a period"
-    anchor = _anchor(context.catalogue.contracts.get(account.key, ()), period, instant)
-    return _shown(found.invoice, Place(found.account, anchor, choice, None), Watermark.of(found.watermark))
+    anchor = anchor_of(context.catalogue.contracts.get(account.key, ()), period, instant)
+    return shown(found.invoice, Place(found.account, anchor, choice, None), Watermark.of(found.watermark))
 
 
-def _anchor(contracts: Contracts, period: Period, instant: datetime) -> datetime:
+def anchor_of(contracts: Contracts, period: Period, instant: datetime) -> datetime:
     """The instant that names the period and its contract for good, whichever of its instants was asked about."""
     contract = contract_at(contracts, instant)
     if contract is not None:
@@ -194,7 +198,8 @@ def _anchor(contracts: Contracts, period: Period, instant: datetime) -> datetime
     return max([period.start, *(one.ended_at for one in contracts if one.ended_at and one.ended_at <= instant)])
 
 
-def _shown(found: invoices.Invoice, place: Place, mark: Watermark) -> Invoice:
+def shown(found: invoices.Invoice, place: Place, mark: Watermark) -> Invoice:
+    """An invoice of an account's period as the API shows it."""
     period, closes_at, account = found.period, found.closes_at, place.account.key
     assert period is not None and closes_at is not None, "a projected invoice has a period"  # noqa: PT018
     return Invoice(

@@ -35,6 +35,10 @@ WEIGHTS: Final = {
     "Account.invoiceComparison": 1_000,
     "Account.creditBalances": 1_000,
     "Account.entitlements": 200,
+    "Account.asOf": 1_000,
+    "Account.difference": 20_000,
+    "AccountAsOf.usage": 5_000,
+    "AccountAsOf.projectedInvoice": 5_000,
     "InvoiceLine.days": 500,
     "InvoiceLine.decidingEvents": 500,
     "InvoiceLine.levels": 500,
@@ -42,7 +46,14 @@ WEIGHTS: Final = {
     "Query.whatIf": 20_000,
 }
 """What a field that works things out costs beside its answer: a field that is only read is 1."""
-LISTED: Final = {"Invoice.lines": 20}
+LISTED: Final = {
+    "Invoice.lines": 20,
+    "InvoiceAsOf.lines": 20,
+    "Difference.steps": 20,
+    "Replay.models": 10,
+    "Replay.divergences": 20,
+    "Divergence.rows": 3,
+}
 """How many objects are reckoned with in lists that have no argument to say it, and fields that work in them."""
 
 

@@ -15,6 +15,7 @@ class LineKind(Enum):
     MAXIMUM = "maximum"
     MINIMUM = "minimum"
     COMMITMENT = "commitment"
+    ADJUSTMENT = "adjustment"
     CREDIT = "credit"
 
 
@@ -39,6 +40,7 @@ class StepKind(Enum):
     DISCOUNT_AMOUNT = "discount_amount"
     MAXIMUM = "maximum"
     MINIMUM = "minimum"
+    ADJUSTMENT = "adjustment"
     ALREADY_BILLED = "already_billed"
     ROUNDING = "rounding"
 

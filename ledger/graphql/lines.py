@@ -16,6 +16,7 @@ from ledger.domain.segments import Segment
 from ledger.domain.steps import Group
 from ledger.graphql import explain
 from ledger.graphql.access import Needs
+from ledger.graphql.adjustments import Adjustment, find_adjustments
 from ledger.graphql.context import Info
 from ledger.graphql.conventions import BillingTerm
 from ledger.graphql.explain import (
@@ -72,6 +73,9 @@ class PricedLine:
     meter_key: str | None
     dimensions: list[DimensionValue] = strawberry.field(description="The values that the line alone is for.")
     quantity: Decimal = strawberry.field(description="What was billed: after conversion and included units.")
+    adjusted_quantity: Decimal = strawberry.field(
+        description="What adjustments made of what was metered, in the meter's unit; part of it."
+    )
     amount: Decimal = strawberry.field(description=_AMOUNT)
     money: Money
     term: BillingTerm
@@ -87,12 +91,16 @@ class PreviewLine(PricedLine):
 
 
 class Place(NamedTuple):
-    """Where a line stands: in the invoice of an account at an instant, as it is or (`choice`) on another plan."""
+    """Where a line stands: in the invoice of an account at an instant, as it is or (`choice`) on another plan.
+
+    Or as the invoice was when its period was closed.
+    """
 
     account: Account
     instant: datetime
     choice: PlanChoice | None
     segment: Segment | None
+    is_closed: bool = False
 
 
 class LineKey(msgspec.Struct, frozen=True, array_like=True):
@@ -111,20 +119,21 @@ class LineKey(msgspec.Struct, frozen=True, array_like=True):
         return (self.kind, self.key, self.segment, self.group) == (kind, key, segment, group)
 
 
-@strawberry.type(description="A line of a projected invoice, with the way to its evidence.")
+@strawberry.type(description="A line of a projected or closed invoice, with the way to its evidence as it is now.")
 class InvoiceLine(PricedLine, Node):
     """`segment` is the part of the period that it is for, null for what concerns all of it."""
 
     segment: int | None
     place: strawberry.Private[Place]
     group: strawberry.Private[Group]
+    adjustment_keys: strawberry.Private[tuple[str, ...]]
 
     def node_key(self) -> str:
         """The account, the invoice and the line within it."""
         where = self.place
         instant, choice = where.instant, where.choice
         key = LineKey(where.account.key, instant, choice, self.kind.value, self.key, self.segment, self.group)
-        return _encode(key).decode()
+        return (CLOSED if where.is_closed else "") + _encode(key).decode()
 
     @field("The local days and dimensions that the line is made of.", needs=Needs("read_usage"))
     async def days(self, info: Info, first: int | None = None, after: str | None = None) -> LineDayConnection:
@@ -156,6 +165,11 @@ class InvoiceLine(PricedLine, Node):
         wanted = EventsWanted(day, include_excluded)
         return await explain.events(info.context, self._line(), _page(first, after), wanted)
 
+    @field("The adjustments that changed the line's quantity, or that it is.", needs=Needs("read_usage"))
+    async def adjustments(self, info: Info) -> list[Adjustment]:
+        """In order of their proposal."""
+        return await find_adjustments(info.context, self.place.account.key, self.adjustment_keys)
+
     def _line(self) -> Line | None:
         """What was metered; None for a line without usage."""
         segment = self.place.segment
@@ -168,9 +182,13 @@ class InvoiceLine(PricedLine, Node):
     def at(cls, explained: Explained, place: Place) -> Self:
         """The line as the API shows it."""
         line = explained.line
-        return cls(segment=line.segment, place=place, group=line.group, **facts(explained))
+        return cls(
+            segment=line.segment, place=place, group=line.group, adjustment_keys=line.adjustments, **facts(explained)
+        )
 
 
+CLOSED: Final = "closed"
+"""What the key of a line begins with that stands on a closed invoice."""
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(LineKey).decode
 
@@ -178,7 +196,7 @@ _decode = msgspec.json.Decoder(LineKey).decode
 def line_key(key: str) -> LineKey | None:
     """What a node's key stands for; None where it is none of a line."""
     try:
-        return _decode(key)
+        return _decode(key.removeprefix(CLOSED))
     except (msgspec.MsgspecError, ValueError, ArithmeticError):
         return None
 
@@ -197,6 +215,7 @@ def facts(explained: Explained) -> Mapping[str, Any]:
         "meter_key": line.meter,
         "dimensions": _named(line.group),
         "quantity": line.quantity,
+        "adjusted_quantity": line.adjusted,
         "amount": line.amount,
         "money": Money.of(line.money),
         "term": BillingTerm(line.term),

@@ -11,7 +11,9 @@ import strawberry
 from ledger.domain.refusals import ArgumentInvalid
 from ledger.domain.topics import EVENTS
 from ledger.domain.values import EPOCH
-from ledger.graphql.context import Context
+from ledger.graphql.access import Needs
+from ledger.graphql.context import Context, Info
+from ledger.graphql.fields import field
 from ledger.graphql.nodes import Node
 from ledger.graphql.pages import Connection, Page, edges_of, position_of
 from ledger.graphql.scalars import JSON, SAFE_INTEGER_MAX, Position
@@ -35,6 +37,12 @@ class Event(Node):
     recorded_at: datetime
     state: JSON = strawberry.field(description="What happened, as it was written.")
     metadata: JSON = strawberry.field(description="Who wrote it and in answer to what.")
+
+    @field("The event that put it right or took it out, null where it stands.", needs=Needs("read_log"))
+    def superseded_by(self, info: Info) -> Position | None:
+        """Of usage only."""
+        settled_by = info.context.catalogue.superseded.get(self.position)
+        return None if settled_by is None else Position(settled_by)
 
     def node_key(self) -> str:
         """Its position."""
@@ -103,12 +111,21 @@ def _check(request: EventRequest) -> None:
 
 async def _bounds(context: Context, page: Page, request: EventRequest) -> tuple[int, int]:
     """The positions between which all bounds of the request and the page's cursors hold, both exclusive."""
-    lower = [0, request.after_position or 0, position_of("after", page.after) or 0]
-    upper = [request.before_position, position_of("before", page.before)]
-    if request.recorded_from is not None:
-        lower.append(await _position_before(context, request.recorded_from))
-    if request.recorded_to is not None:
-        upper.append(await _position_before(context, request.recorded_to) + 1)
+    after, before = await positions_between(context, page, request.recorded_from, request.recorded_to)
+    upper = SAFE_INTEGER_MAX if request.before_position is None else request.before_position
+    return max(after, request.after_position or 0), min(before, upper)
+
+
+async def positions_between(
+    context: Context, page: Page, recorded_from: datetime | None, recorded_to: datetime | None
+) -> tuple[int, int]:
+    """The positions, exclusive, between which the page's cursors and `[from, to)` of recorded times hold."""
+    lower = [0, position_of("after", page.after) or 0]
+    upper = [position_of("before", page.before)]
+    if recorded_from is not None:
+        lower.append(await _position_before(context, recorded_from))
+    if recorded_to is not None:
+        upper.append(await _position_before(context, recorded_to) + 1)
     return max(lower), min((bound for bound in upper if bound is not None), default=SAFE_INTEGER_MAX)
 
 

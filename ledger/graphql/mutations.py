@@ -1,12 +1,10 @@
 """The mutations: each carries out one command and answers the position of its effect, or a refusal."""
 
 from datetime import UTC, datetime
-from typing import Final
 
 import strawberry
 
 from ledger.commands.accounts import change_account
-from ledger.commands.held import dismiss_usage, mend_usage
 from ledger.commands.meters import change_meter
 from ledger.domain.accounts import (
     AccountCommand,
@@ -16,7 +14,7 @@ from ledger.domain.accounts import (
     RemoveAccountAlias,
     RenameAccount,
 )
-from ledger.domain.mending import DismissUsage
+from ledger.domain.closing_refusals import ZoneFixed
 from ledger.domain.meters import ChangeMeter, DefineMeter, MeterCommand, RetireMeter
 from ledger.domain.refusals import (
     AccountUnknown,
@@ -27,27 +25,22 @@ from ledger.domain.refusals import (
     MeterUnknown,
     NameInvalid,
     NameTaken,
-    ReasonInvalid,
-    UsageNotHeld,
-    UsageSettledAlready,
-    UsageUnknown,
-    UsageUnreadable,
     ZoneUnknown,
 )
 from ledger.graphql.access import Needs
 from ledger.graphql.accounts import Account
+from ledger.graphql.adjusting import AdjustmentMutation
 from ledger.graphql.agreements import AgreementMutation
+from ledger.graphql.closings import ClosingMutation
 from ledger.graphql.context import Info
 from ledger.graphql.contract_inputs import billable
 from ledger.graphql.fields import field
-from ledger.graphql.held import UsageCorrection, bounded, require_own
+from ledger.graphql.mending import MendingMutation
 from ledger.graphql.meters import Meter, MeterDefinitionInput
 from ledger.graphql.recording import UsageEventInput, UsageReceipt, record
 from ledger.graphql.refusals import COMMON
 from ledger.graphql.scalars import Position
-
-MENDING: Final = (UsageUnknown, UsageNotHeld, UsageSettledAlready, ReasonInvalid)
-"""What mending and dismissing may be refused for."""
+from ledger.graphql.trail import leaving_traces
 
 
 @strawberry.type(description="An account as it is after a decision.")
@@ -66,15 +59,9 @@ class MeterDecision:
     meter: Meter
 
 
-@strawberry.type(description="A decision on held usage.")
-class HeldUsageDecision:
-    """`position` is of the decision."""
-
-    position: Position
-
-
+@leaving_traces
 @strawberry.type(description="Everything that can be changed.")
-class Mutation(AgreementMutation):
+class Mutation(AgreementMutation, AdjustmentMutation, ClosingMutation, MendingMutation):
     """Each field declares the right that it needs and the refusals that it may answer."""
 
     @field(
@@ -117,11 +104,12 @@ class Mutation(AgreementMutation):
         return await _decide_account(info, RenameAccount(account, name))
 
     @field(
-        "Begin an account's days in another time zone, past ones too.",
+        "Begin an account's days in another time zone, past ones too; not once a period was closed.",
         needs=Needs("write_accounts", account="account"),
         refuses=(
             AccountUnknown,
             ZoneUnknown,
+            ZoneFixed,
             *COMMON,
         ),
     )
@@ -199,54 +187,18 @@ class Mutation(AgreementMutation):
         """What it counted before stays."""
         return await _decide_meter(info, RetireMeter(meter, retired_at or datetime.now(UTC)))
 
-    @field(
-        "Put right a held event; it then counts with its original time unless that is corrected too.",
-        needs=Needs("mend_usage"),
-        refuses=(
-            *MENDING,
-            NameInvalid,
-            UsageUnreadable,
-            *COMMON,
-        ),
-    )
-    async def mend_held_usage(
-        self, info: Info, position: Position, correction: UsageCorrection, reason: str, note: str = ""
-    ) -> HeldUsageDecision:
-        """What was told first stays in the log."""
-        context = info.context
-        command = correction.command(position, reason, note)
-        await require_own(context, position, subject=command.subject)
-        await context.follower.refresh()
-        decided = await mend_usage(
-            context.log, context.catalogue, command, now=datetime.now(UTC), metadata=context.metadata
-        )
-        return HeldUsageDecision(position=Position(decided))
-
-    @field(
-        "Decide that a held event shall never count.",
-        needs=Needs("mend_usage"),
-        refuses=(
-            *MENDING,
-            *COMMON,
-        ),
-    )
-    async def dismiss_held_usage(
-        self, info: Info, position: Position, reason: str, note: str = ""
-    ) -> HeldUsageDecision:
-        """What was told stays in the log."""
-        context = info.context
-        command = DismissUsage(position, reason, bounded(note))
-        await require_own(context, position, subject=None)
-        await context.follower.refresh()
-        decided = await dismiss_usage(
-            context.log, context.catalogue, command, now=datetime.now(UTC), metadata=context.metadata
-        )
-        return HeldUsageDecision(position=Position(decided))
-
 
 async def _decide_account(info: Info, command: AccountCommand) -> AccountDecision:
     context = info.context
-    position = await change_account(context.log, command, now=datetime.now(UTC), metadata=context.metadata)
+    await context.follower.refresh()
+    closings = context.catalogue.closings.get(command.account, {})
+    position = await change_account(
+        context.log,
+        command,
+        now=datetime.now(UTC),
+        metadata=context.metadata,
+        closed_since=min(closings, default=None),
+    )
     await context.follower.refresh()
     return AccountDecision(position=Position(position), account=Account.of(context.catalogue.accounts[command.account]))
 

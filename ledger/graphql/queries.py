@@ -1,6 +1,7 @@
 """The queries: where every read begins."""
 
 from datetime import datetime
+from typing import Annotated
 
 import strawberry
 
@@ -14,25 +15,37 @@ from ledger.domain.pricing_refusals import (
     PlanVersionUnknown,
     QuantityNegative,
 )
-from ledger.domain.refusals import AccountUnknown, ArgumentInvalid, Forbidden
-from ledger.graphql import comparisons, held, invoices, log, meters, plans, watermarks
+from ledger.domain.refusals import (
+    AccountUnknown,
+    ArgumentInvalid,
+    Forbidden,
+    OutOfScope,
+    PositionNotSealed,
+    TreeSizeUnknown,
+)
+from ledger.graphql import closings, comparisons, held, invoices, log, meters, plans, replays, seals, watermarks
 from ledger.graphql.access import Needs
 from ledger.graphql.accounts import Account, AccountConnection, account_page, find_account
+from ledger.graphql.adjustment_queries import AdjustmentQuery
+from ledger.graphql.adjustments import find_adjustments
 from ledger.graphql.agreements import TERMS
 from ledger.graphql.comparisons import Sample, WhatIf
 from ledger.graphql.context import Context, Info
 from ledger.graphql.contract_inputs import PlanChoiceInput
 from ledger.graphql.fields import field
 from ledger.graphql.held import HeldRequest, HeldUsageConnection
+from ledger.graphql.history import HistoryConnection, Outcome, TrailRequest, trail
 from ledger.graphql.invoices import PROJECTING
-from ledger.graphql.lines import line_key
+from ledger.graphql.lines import CLOSED, line_key
 from ledger.graphql.log import EventConnection, EventRequest
 from ledger.graphql.meters import Meter, MeterConnection
 from ledger.graphql.nodes import Node, kind_and_key
 from ledger.graphql.pages import EVENTS_PAGE_MAX, page, position_of
 from ledger.graphql.plans import Plan, PlanConnection, PlanTermsInput
 from ledger.graphql.previews import InvoicePreview, QuantityInput, preview_invoice
+from ledger.graphql.replays import Replay
 from ledger.graphql.scalars import Position
+from ledger.graphql.seals import ConsistencyProof, InclusionProof, TreeHeadConnection
 from ledger.graphql.watermarks import Projection
 
 
@@ -47,7 +60,7 @@ class Viewer:
 
 
 @strawberry.type(description="Everything that can be read.")
-class Query:
+class Query(AdjustmentQuery):
     """Each field declares the right that it needs."""
 
     @field("The API key that asks.", needs=Needs(None))
@@ -174,10 +187,74 @@ class Query:
         wanted = page(first=first, after=after, last=last, before=before, limit_max=EVENTS_PAGE_MAX)
         return await log.events(info.context, wanted, request)
 
+    @field(
+        "Everything that anybody decided, or tried, in order of position: by a key's actor or a person, a mutation's "
+        "name, an outcome, a time.",
+        needs=Needs("read_log", is_global=True),
+    )
+    async def audit_trail(
+        self,
+        info: Info,
+        actor: str | None = None,
+        operation: str | None = None,
+        outcome: Outcome | None = None,
+        recorded_from: datetime | None = None,
+        recorded_to: datetime | None = None,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+    ) -> HistoryConnection:
+        """At most 100 a page, of 5,000 decisions looked at; `last` begins with the newest. Not for bound keys."""
+        request = TrailRequest(actor, operation, outcome, recorded_from, recorded_to)
+        return await trail(info.context, page(first=first, after=after, last=last, before=before), request)
+
     @field("How far every read model has come.", needs=Needs("read_usage"))
     async def projections(self, info: Info) -> list[Projection]:
         """By name."""
         return await watermarks.projections(info.context)
+
+    @field("What the latest replays found, newest first.", needs=Needs("read_log", is_global=True))
+    async def replays(self, info: Info, first: int = 10) -> list[Replay]:
+        """At most 100. Not for bound keys."""
+        return await replays.replays(info.context, first)
+
+    @field("The signed heads of the log's hash tree.", needs=Needs("read_log"))
+    async def tree_heads(
+        self,
+        info: Info,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+    ) -> TreeHeadConnection:
+        """At most 100 a page."""
+        return await seals.tree_heads(info.context, page(first=first, after=after, last=last, before=before))
+
+    @field(
+        "The proof that an event is in the sealed log of so many events, of the newest head's unless told.",
+        needs=Needs("read_log"),
+        refuses=(PositionNotSealed, TreeSizeUnknown, Forbidden, OutOfScope),
+    )
+    async def inclusion_proof(
+        self, info: Info, position: Position, tree_size: Position | None = None
+    ) -> InclusionProof:
+        """A bound key proves what it may see."""
+        return await seals.inclusion_proof(info.context, position, tree_size)
+
+    @field(
+        "The proof that the sealed log of `to` events only adds to that of `from`.",
+        needs=Needs("read_log"),
+        refuses=(TreeSizeUnknown, Forbidden),
+    )
+    async def consistency_proof(
+        self,
+        info: Info,
+        from_: Annotated[Position, strawberry.argument(name="from")],
+        to: Position,
+    ) -> ConsistencyProof:
+        """It tells hashes, no events."""
+        return await seals.consistency_proof(info.context, from_, to)
 
 
 async def _node(context: Context, kind: str, key: str) -> Node | None:
@@ -189,10 +266,17 @@ async def _node(context: Context, kind: str, key: str) -> Node | None:
             return await find_account(context, key)
         case "Meter" if may(context.key, "read_usage"):
             return meters.meter(context, key)
+        case "Adjustment" if may(context.key, "read_usage"):
+            account, _, adjustment = key.partition("\n")
+            if context.key.account not in (None, account):
+                return None
+            return next(iter(await find_adjustments(context, account, [adjustment])), None)
         case "Plan" if may(context.key, "read_usage"):
             return plans.plan(context, key)
         case "InvoiceLine" if may(context.key, "read_usage"):
             return await _line(context, key)
+        case "ClosedPeriod" if may(context.key, "read_usage"):
+            return await closings.closed_period_node(context, key)
         case "Event" if may(context.key, "read_log"):
             position = position_of("id", key)
             return None if position is None else await log.event(context, position)
@@ -206,6 +290,8 @@ async def _line(context: Context, key: str) -> Node | None:
     if place is None or context.key.account not in (None, place.account):
         return None
     try:
+        if key.startswith(CLOSED):
+            return await closings.closed_line(context, place)
         return await invoices.invoice_line(context, place)
     except (AccountUnknown, ContractMissing, PlanUnknown, PlanVersionUnknown):
         return None

@@ -12,7 +12,8 @@ from ledger.domain.refusals import ArgumentInvalid, MeterUnknown
 from ledger.graphql.context import Context
 from ledger.graphql.scalars import BigInt, Position
 from ledger.graphql.watermarks import Watermark
-from ledger.projections.usage import usage
+from ledger.projections.as_of import Past, PastReader
+from ledger.projections.usage import UsageAsked, usage
 from ledger.projections.usage_request import UsageRow as ProjectedRow
 from ledger.projections.watermark import reach
 
@@ -124,6 +125,25 @@ async def usage_series(context: Context, request: UsageRequest) -> UsageSeries:
         watermark=Watermark.of(found.watermark),
         is_building=found.is_building,
         progress=found.progress,
+    )
+
+
+async def usage_as_of(reader: PastReader, past: Past, request: UsageRequest, mark: Watermark) -> UsageSeries:
+    """What an account was known to use; raises as `usage_series`, and `PastBusy`."""
+    _check(request)
+    where = {one.dimension: one.values for one in request.where}
+    meter = request.meter[:256]
+    asked = UsageAsked(meter, request.start, request.end, request.window.value, request.group_by, where, request.limit)
+    rows = await reader.usage(past, asked)
+    return UsageSeries(
+        account_key=past.account.key,
+        meter_key=meter,
+        unit=past.catalogue.meters[meter].unit,
+        zone=past.account.zone,
+        rows=[_row(row, request.group_by) for row in rows],
+        watermark=mark,
+        is_building=False,
+        progress=None,
     )
 
 

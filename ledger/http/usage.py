@@ -51,17 +51,17 @@ class UsageIntake:
         """Raise `LedgerBusy` where more would only wait."""
         self._log.require_room()
 
-    async def record(self, told: Told, key: KeyIssued, request_id: str) -> Receipt:
+    async def record(self, told: Told, key: KeyIssued, metadata: Metadata) -> Receipt:
         """Store what is readable and within the key's account; raises `LedgerBusy`, `LedgerUnavailable`."""
         catalogue = self._follower.catalogue
-        metadata = Metadata(actor=f"key:{key.key_id}", request=request_id).encode()
+        encoded = metadata.encode()
         now = datetime.now(UTC)
         if key.account is None:
-            receipt = await record_usage(self._log, catalogue, told, now=now, metadata=metadata)
+            receipt = await record_usage(self._log, catalogue, told, now=now, metadata=encoded)
         else:
             within, refused = _divided(told, catalogue.names, key.account)
             receipt = await record_usage(
-                self._log, catalogue, [told[index] for index in within], now=now, metadata=metadata
+                self._log, catalogue, [told[index] for index in within], now=now, metadata=encoded
             )
             receipt = _joined(receipt, within, refused)
         self._stored.inc(receipt.stored)
@@ -99,7 +99,8 @@ class UsageEndpoint:
                 await asyncio.sleep(0)
         if len(told) > EVENTS_MAX:
             raise _too_many()
-        receipt = await self._intake.record(told, key, scope[REQUEST_ID])
+        metadata = Metadata(actor=f"key:{key.key_id}", request=scope[REQUEST_ID])
+        receipt = await self._intake.record(told, key, metadata)
         await answer(send, 200, _receipt_json(receipt))
 
 

@@ -2,23 +2,15 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from typing import Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 from ledger.domain.money import Money
 from ledger.domain.platform_events import PlatformNotified
-from ledger.domain.platform_objects import (
-    CreditNote,
-    Customer,
-    PlatformInvoice,
-    PlatformMeter,
-    PlatformObject,
-    Price,
-    Subscription,
-    UsageSum,
-)
+from ledger.domain.platform_objects import ObjectKind, PlatformInvoice, PlatformObject, UsageSum
 from ledger.domain.send_events import Settlement, UsageSend
 
-ObjectKind = Literal["customer", "meter", "price", "subscription", "invoice", "credit_note"]
+SENDS_MAX: Final = 100
+"""How many sends are told together."""
 Grouping = Literal["hour", "day"]
 """Whole hours or days of UTC."""
 Instrument = Literal["customer_balance", "credit_note", "credit_grant"]
@@ -38,7 +30,22 @@ class PlatformUnavailable(PlatformFault):
 
 
 class PlatformBusy(PlatformFault):
-    """It was certainly not done: too much was asked at once. Repeat it later."""
+    """It was certainly not done: too much was asked at once. Repeat it after the seconds told, if they are."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        request_id: str | None = None,
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        super().__init__(message, code=code, request_id=request_id)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class PlatformClosed(PlatformBusy):
+    """It was certainly not done: the platform does not take our key, or not for this. Repeat it once that is mended."""
 
 
 class PlatformRefused(PlatformFault):
@@ -46,11 +53,21 @@ class PlatformRefused(PlatformFault):
 
 
 class NotificationForged(PlatformFault):
-    """The message does not bear a valid, recent signature of the platform."""
+    """The message does not bear a valid, recent signature of the platform.
+
+    `code` is signature_missing, signature_invalid or signature_stale.
+    """
 
 
 class NotificationUnreadable(PlatformFault):
     """The message bears a valid signature and still cannot be read."""
+
+
+class Rejections(NamedTuple):
+    """Usage that was accepted first and rejected later: how much of it, and what became of a sample."""
+
+    rejected: int
+    sample: list[Settlement]
 
 
 class Credit(NamedTuple):
@@ -75,28 +92,14 @@ class Platform(Protocol):
 
     name: str
 
-    def customers(self) -> AsyncIterator[Customer]:
-        """All customers, without deleted ones."""
-        ...
+    def objects(
+        self, kind: ObjectKind, *, after: str | None = None, created_from: datetime | None = None
+    ) -> AsyncIterator[PlatformObject]:
+        """All objects of a kind in an order of the platform's, with ended ones and without deleted ones.
 
-    def meters(self) -> AsyncIterator[PlatformMeter]:
-        """All meters."""
-        ...
-
-    def prices(self) -> AsyncIterator[Price]:
-        """All prices, with those that can no longer be chosen."""
-        ...
-
-    def subscriptions(self) -> AsyncIterator[Subscription]:
-        """All subscriptions, with ended ones."""
-        ...
-
-    def invoices(self, *, created_from: datetime | None = None) -> AsyncIterator[PlatformInvoice]:
-        """Invoices with all their lines."""
-        ...
-
-    def credit_notes(self, *, created_from: datetime | None = None) -> AsyncIterator[CreditNote]:
-        """Credit notes."""
+        `after` is the id of the one after which to go on. `created_from` is for invoices and credit notes alone.
+        Invoices come with all their lines. What cannot be told in our words is an `Inexpressible`.
+        """
         ...
 
     async def fetch(self, kind: ObjectKind, object_id: str) -> PlatformObject | None:
@@ -117,11 +120,26 @@ class Platform(Protocol):
         ...
 
     async def send_usage(self, sends: Sequence[UsageSend]) -> list[Settlement]:
-        """Tell usage, and what became of each, in order. Raises `PlatformBusy` where none of it was told."""
+        """Tell usage together, at most `SENDS_MAX`, and what became of each, in order.
+
+        Some may be rejected later, which a notification tells (`rejections`). No answer is the outcome `unknown`.
+        Raises `PlatformBusy` where none of it was told.
+        """
+        ...
+
+    async def send_singly(self, send: UsageSend) -> Settlement:
+        """Tell one usage event and what became of it at once: slower, but it knows what was delivered before.
+
+        Raises `PlatformBusy`.
+        """
+        ...
+
+    async def rejections(self, notified: PlatformNotified) -> Rejections | None:
+        """What a notification says was rejected; None where it tells of something else."""
         ...
 
     async def cancel_usage(self, identifier: str, event_type: str) -> Settlement:
-        """Take back one usage event that was told."""
+        """Take back one usage event that was told; `delivered_before` where it was already. Raises `PlatformBusy`."""
         ...
 
     async def give_credit(self, credit: Credit) -> str:

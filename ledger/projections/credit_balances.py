@@ -1,11 +1,15 @@
 """Prepaid credit over time: what each grant of a contract paid in each period, and what is left of it."""
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from ledger.database import Pool
+from ledger.domain.adjusted_usage import adjustments_of
+from ledger.domain.adjustment_events import Adjustment
 from ledger.domain.catalogue import Account, Catalogue
+from ledger.domain.closing import rated
+from ledger.domain.closings import Closed, Settled, closed_before, settled
 from ledger.domain.contracts import Contract, Granted, contract_at
 from ledger.domain.credits import balance
 from ledger.domain.invoices import Invoice, project
@@ -50,7 +54,8 @@ async def credit_balances(
     contract = contract_at(catalogue.contracts.get(account.key, ()), instant)
     if contract is None:
         raise ContractMissing(account=account.key)
-    chain = _periods(contract, catalogue.plans, account.zone, instant)
+    closed = closed_before(catalogue.closings.get(account.key, {}), contract, instant + timedelta.resolution)
+    chain = _periods(contract, closed, catalogue.plans, account.zone, instant)
     jobs = [
         (place, Job(account, segment))
         for place, period in enumerate(chain)
@@ -62,17 +67,27 @@ async def credit_balances(
     metered: list[list[Used]] = [[] for _ in chain]
     for (place, _), one in zip(jobs, told, strict=True):
         metered[place] += one
-    invoices = _invoices(contract, catalogue.plans, account.zone, chain, metered, now)
-    return mark, [_balance(granted, chain, invoices) for granted in contract.grants]
+    paid = [(period_of(contract, catalogue.plans, one.event.start, account.zone), one.event.credits) for one in closed]
+    adjustments = [adjustments_of(contract, catalogue.adjustments.get(account.key, {}), period) for period in chain]
+    rating = list(zip(chain, metered, adjustments, strict=True))
+    for invoice in _invoices(contract, catalogue.plans, account.zone, settled(closed), rating, now):
+        assert invoice.period is not None, "a projected invoice has a period"
+        paid.append((invoice.period, {credit.grant: credit.money for credit in invoice.credits}))
+    return mark, [_balance(granted, paid) for granted in contract.grants]
 
 
-def _periods(contract: Contract, plans: Mapping[str, Plan], zone: str, instant: datetime) -> list[Period]:
-    chain = [period_of(contract, plans, contract.started_at, zone)]
-    while instant >= chain[-1].end:
+def _periods(
+    contract: Contract, closed: Sequence[Closed], plans: Mapping[str, Plan], zone: str, instant: datetime
+) -> list[Period]:
+    """The periods that are not closed, up to the one that the instant is in."""
+    start = closed[-1].event.end if closed else contract.started_at
+    chain: list[Period] = []
+    while instant >= start:
         if len(chain) == PERIODS_MAX:
-            start, count = chain[0].start, PERIODS_MAX + 1
-            raise RangeTooLarge(start=start, end=instant, unit="periods", count=count, count_max=PERIODS_MAX)
-        chain.append(period_of(contract, plans, chain[-1].end, zone))
+            first, count = chain[0].start, PERIODS_MAX + 1
+            raise RangeTooLarge(start=first, end=instant, unit="periods", count=count, count_max=PERIODS_MAX)
+        chain.append(period_of(contract, plans, start, zone))
+        start = chain[-1].end
     return chain
 
 
@@ -80,33 +95,39 @@ def _invoices(
     contract: Contract,
     plans: Mapping[str, Plan],
     zone: str,
-    chain: list[Period],
-    metered: list[list[Used]],
+    before: Settled,
+    chain: Sequence[tuple[Period, list[Used], list[Adjustment]]],
     now: datetime,
 ) -> list[Invoice]:
     """The invoice of each period, after what those before it took of credit and counted for commitments."""
-    spent: dict[str, Money] = {}
-    billed = Money(0, contract.terms.currency)
+    spent = before.spent
+    billed = before.billed or Money(0, contract.terms.currency)
     found = []
-    for period, members in zip(chain, metered, strict=True):
+    for period, members, adjustments in chain:
         invoice = project(
-            contract, plans, period, members, zone=zone, as_of=now, spent=dict(spent), billed_before=billed
+            contract,
+            plans,
+            period,
+            members,
+            zone=zone,
+            as_of=now,
+            spent=dict(spent),
+            billed_before=billed,
+            adjustments=adjustments,
         )
         for credit in invoice.credits:
             spent[credit.grant] = spent.get(credit.grant, Money(0, invoice.currency)) + credit.money
-        billed += invoice.subtotal
+        billed += rated(invoice)
         found.append(invoice)
     return found
 
 
-def _balance(granted: Granted, chain: list[Period], invoices: list[Invoice]) -> CreditBalance:
+def _balance(granted: Granted, paid: Sequence[tuple[Period, Mapping[str, Money]]]) -> CreditBalance:
     grant = granted.grant
-    paid = [
-        (period, credit)
-        for period, invoice in zip(chain, invoices, strict=True)
-        for credit in invoice.credits
-        if credit.grant == grant.grant
-    ]
-    spent = sum((credit.money for _, credit in paid), start=Money(0, grant.amount.currency))
-    uses = tuple(CreditUse(period, credit.money, credit.left) for period, credit in paid)
-    return CreditBalance(granted, spent, balance(grant, {grant.grant: spent}), uses)
+    spent = Money(0, grant.amount.currency)
+    uses = []
+    for period, grants in paid:
+        if grant.grant in grants:
+            spent += grants[grant.grant]
+            uses.append(CreditUse(period, grants[grant.grant], balance(grant, {grant.grant: spent})))
+    return CreditBalance(granted, spent, balance(grant, {grant.grant: spent}), tuple(uses))

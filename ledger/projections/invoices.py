@@ -8,13 +8,17 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from ledger.database import Connection, Pool
+from ledger.domain.adjusted_usage import adjustments_of
+from ledger.domain.adjustment_events import Adjustment
+from ledger.domain.adjustments import Adjustments
 from ledger.domain.agreements import ContractTerms, PlanChoice
 from ledger.domain.catalogue import Account, Catalogue
+from ledger.domain.closing import rated
+from ledger.domain.closings import Closed, Closings, closed_before, settled
 from ledger.domain.contracts import Contract, Phase, contract_at, with_plan
 from ledger.domain.entitlements import EntitlementUse, entitlements_at, use_of
 from ledger.domain.invoices import Invoice, project
 from ledger.domain.lines import Used
-from ledger.domain.money import Money
 from ledger.domain.periods import Period
 from ledger.domain.plans import Plan
 from ledger.domain.pricing_refusals import (
@@ -46,11 +50,15 @@ class Projected(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """Whose invoice of which period: the one that `instant` is in. `choice` is another plan, for what-if."""
+    """Whose invoice of which period: the one that `instant` is in.
+
+    For what-if, `choice` is another plan and `adjustment` one more that is taken for approved.
+    """
 
     account: str
     instant: datetime
     choice: PlanChoice | None = None
+    adjustment: Adjustment | None = None
 
 
 async def projected_invoices(
@@ -60,16 +68,38 @@ async def projected_invoices(
 
     Raises `AccountUnknown`, `ContractMissing`, `PlanUnknown`, `PlanVersionUnknown`, and what the calculator raises.
     """
-    subjects = [_subject(catalogue, one) for one in asked]
     async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
         mark = await watermark(connection, "usage")
-        chains = [_periods(subject, catalogue.plans) for subject in subjects]
-        metered = await _metered(connection, log, catalogue, list(zip(subjects, chains, strict=True)), mark.position)
-    invoices = [
+        return mark, await invoices_at(connection, log, catalogue, asked, now=now, reached=mark.position)
+
+
+async def invoices_at(
+    connection: Connection, log: EventLog, catalogue: Catalogue, asked: Sequence[Asked], *, now: datetime, reached: int
+) -> list[Invoice]:
+    """As `projected_invoices`, from a usage read model at position `reached` that the caller's transaction shows."""
+    subjects = [_subject(catalogue, one) for one in asked]
+    chains = [_periods(subject, catalogue.plans) for subject in subjects]
+    metered = await _metered(connection, log, catalogue, list(zip(subjects, chains, strict=True)), reached)
+    return [
         _last_of(subject, catalogue.plans, chain, by_period, now)
         for subject, chain, by_period in zip(subjects, chains, metered, strict=True)
     ]
-    return mark, invoices
+
+
+def looked_at(catalogue: Catalogue, asked: Asked) -> tuple[frozenset[str], Period]:
+    """The meters that an invoice is rated on, and the time that it looks at: its period, and those before that count.
+
+    Raises as `projected_invoices`.
+    """
+    subject = _subject(catalogue, asked)
+    chain = _periods(subject, catalogue.plans)
+    meters = {
+        charge.meter
+        for period in chain
+        for segment in segments(subject.contract, catalogue.plans, period, subject.account.zone)
+        for charge in segment.terms.charges
+    }
+    return frozenset(meters), Period(chain[0].start, chain[-1].end)
 
 
 async def projected_invoice(
@@ -86,6 +116,13 @@ class _Subject(NamedTuple):
     account: Account
     contract: Contract
     instant: datetime
+    closings: Closings
+    adjustments: Adjustments
+    tried: Adjustment | None
+
+    def adjusted_by(self, period: Period) -> list[Adjustment]:
+        """The adjustments of the contract's invoice of a period."""
+        return adjustments_of(self.contract, self.adjustments, period, self.tried)
 
 
 def _subject(catalogue: Catalogue, asked: Asked) -> _Subject:
@@ -97,7 +134,14 @@ def _subject(catalogue: Catalogue, asked: Asked) -> _Subject:
         contract = _on_plan(catalogue.plans, account, contract, asked.choice)
     if contract is None:
         raise ContractMissing(account=account.key)
-    return _Subject(account, contract, asked.instant)
+    return _Subject(
+        account,
+        contract,
+        asked.instant,
+        catalogue.closings.get(account.key, {}),
+        catalogue.adjustments.get(account.key, {}),
+        asked.adjustment,
+    )
 
 
 def _on_plan(plans: Mapping[str, Plan], account: Account, contract: Contract | None, choice: PlanChoice) -> Contract:
@@ -122,19 +166,26 @@ def _on_plan(plans: Mapping[str, Plan], account: Account, contract: Contract | N
 
 
 def _periods(subject: _Subject, plans: Mapping[str, Plan]) -> list[Period]:
-    """The period asked for, behind those that its credit and commitments look back on."""
+    """The period asked for, behind those not closed yet that its credit and commitments look back on."""
     zone, contract = subject.account.zone, subject.contract
     last = period_of(contract, plans, subject.instant, zone)
     looks_back = contract.grants or any(commitment.per == "total" for commitment in contract.terms.commitments)
     if not looks_back:
         return [last]
-    chain = [period_of(contract, plans, contract.started_at, zone)]
+    closed = _closed(subject, last)
+    first = closed[-1].event.end if closed else contract.started_at
+    chain = [period_of(contract, plans, first, zone)]
     while chain[-1].start < last.start:
         if len(chain) > PERIODS_MAX:
             count = len(chain)
             raise RangeTooLarge(start=chain[0].start, end=last.end, unit="periods", count=count, count_max=PERIODS_MAX)
         chain.append(period_of(contract, plans, chain[-1].end, zone))
     return chain
+
+
+def _closed(subject: _Subject, period: Period) -> list[Closed]:
+    """The contract's closed periods before one: what they were billed is not rated anew."""
+    return closed_before(subject.closings, subject.contract, max(period.start, subject.contract.started_at))
 
 
 async def _metered(
@@ -166,8 +217,7 @@ def _last_of(
     now: datetime,
 ) -> Invoice:
     """The invoice of the last period, after what those before it took of credit and counted for commitments."""
-    spent: dict[str, Money] = {}
-    billed: Money | None = None
+    spent, billed = settled(_closed(subject, chain[-1]))
     invoice: Invoice | None = None
     for period, members in zip(chain, metered, strict=True):
         invoice = project(
@@ -179,10 +229,11 @@ def _last_of(
             as_of=now,
             spent=spent,
             billed_before=billed,
+            adjustments=subject.adjusted_by(period),
         )
         for credit in invoice.credits:
             spent[credit.grant] = spent[credit.grant] + credit.money if credit.grant in spent else credit.money
-        billed = invoice.subtotal if billed is None else billed + invoice.subtotal
+        billed = rated(invoice) if billed is None else billed + rated(invoice)
     assert invoice is not None, "there is a period that was asked for"
     return invoice
 

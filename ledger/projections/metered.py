@@ -9,13 +9,12 @@ import asyncpg
 import msgspec
 
 from ledger.database import Connection
+from ledger.domain.adjusted_usage import looks_at_events
 from ledger.domain.aggregation import Cell, Group, quantity
 from ledger.domain.calendar import zone
 from ledger.domain.catalogue import Account, Catalogue
-from ledger.domain.charges import Dynamic
 from ledger.domain.lines import Used
 from ledger.domain.metering import MeterDefinition
-from ledger.domain.percentage import Percentage
 from ledger.domain.periods import Period
 from ledger.domain.pricing import PlanCharge
 from ledger.domain.rating import Metered
@@ -82,7 +81,7 @@ async def used(
     asking: dict[bytes, list[tuple[int, PlanCharge]]] = {}
     for number, job in enumerate(jobs):
         for charge in job.segment.terms.charges:
-            key = msgspec.json.encode((charge.meter, charge.filters, charge.group_by, _looks_at_events(charge)))
+            key = msgspec.json.encode((charge.meter, charge.filters, charge.group_by, looks_at_events(charge)))
             asking.setdefault(key, []).append((number, charge))
     for askers in asking.values():
         charge = askers[0][1]
@@ -90,7 +89,7 @@ async def used(
         if source is None:
             continue  # its first version is still being computed
         numbers = list(dict.fromkeys(number for number, _ in askers))  # two charges of a job may ask for the same
-        if _looks_at_events(charge):
+        if looks_at_events(charge):
             metered = await _events(connection, log, catalogue, source, jobs, numbers, reached)
         else:
             metered = await _quantities(connection, source, jobs, numbers)
@@ -118,10 +117,6 @@ async def used_of_meters(connection: Connection, meters: Sequence[str], jobs: Se
         if metered:
             totals[meter] = metered[0][()].quantity
     return totals
-
-
-def _looks_at_events(charge: PlanCharge) -> bool:
-    return isinstance(charge.price.model, Percentage | Dynamic)
 
 
 async def _source(connection: Connection, charge: PlanCharge) -> Source | None:

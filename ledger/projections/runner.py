@@ -9,7 +9,7 @@ import structlog
 from ledger.database import Pool
 from ledger.domain.refusals import LedgerUnavailable
 from ledger.event_log import CONNECTION_LOST, EventLog
-from ledger.projections import accounts
+from ledger.projections import accounts, adjustments, platform_objects
 from ledger.projections.usage_lane import BUILD, MAIN, Lane
 from ledger.projections.watermark import CursorMoved
 
@@ -17,6 +17,8 @@ STEP_EVENTS: Final = 10_000
 BUILD_STEP_EVENTS: Final = 4_000
 """Smaller, so that the living read model waits for a build step no longer than a reader would notice."""
 POLL_SECONDS: Final = 0.02
+ACCOUNTS_SECONDS: Final = 0.1
+"""How long the accounts may wait while usage comes in; there are seldom new ones among it."""
 RETRY_SECONDS: Final = 0.5
 
 _log = structlog.get_logger("projector")
@@ -29,6 +31,7 @@ class Projector:
         self._pool = pool
         self._log = log
         self._lanes: tuple[Lane, Lane | None] | None = None
+        self._accounts_due = 0.0
 
     async def catch_up(self) -> None:
         """Return once every read model includes what the log held at the call, builds too."""
@@ -54,8 +57,14 @@ class Projector:
             is_more = await self._step_usage()
         except CursorMoved:
             return True
+        now = asyncio.get_running_loop().time()
+        if is_more and now < self._accounts_due:
+            return True
+        self._accounts_due = now + ACCOUNTS_SECONDS
         with contextlib.suppress(CursorMoved):
             is_more |= await accounts.step(self._pool, self._log)
+            is_more |= await adjustments.step(self._pool, self._log)
+            is_more |= await platform_objects.step(self._pool, self._log)
         return is_more
 
     async def _step_usage(self) -> bool:
@@ -63,15 +72,20 @@ class Projector:
         # Kept only after a step that went well: after any other the tables say where they stand.
         self._lanes = None
         main, build = lanes
-        head = await self._log.head()
-        folded = await main.step(up_to=head.position, limit=STEP_EVENTS)
-        if main.is_outdated:
-            return True
-        if build is not None:
-            await build.step(up_to=main.seen.position, limit=BUILD_STEP_EVENTS)
-            if build.seen.position == main.seen.position and await build.finish():
+        try:
+            folded = await main.step(limit=STEP_EVENTS)
+            if main.is_outdated:
                 return True
-        self._lanes = lanes
+            if build is not None:
+                await build.step(limit=BUILD_STEP_EVENTS, up_to=main.seen.position)
+                if build.seen.position == main.seen.position and await build.finish():
+                    return True
+            self._lanes = lanes
+        finally:
+            if self._lanes is None:
+                for lane in (main, build):
+                    if lane is not None:
+                        lane.close()
         return folded > 0 or build is not None
 
     async def _open_lanes(self) -> tuple[Lane, Lane | None]:

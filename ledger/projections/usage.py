@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from ledger.database import Connection, Pool
 from ledger.domain.aggregation import Cell, Group, quantity
 from ledger.domain.calendar import zone
-from ledger.domain.catalogue import Catalogue
+from ledger.domain.catalogue import Account, Catalogue
 from ledger.domain.metering import MeterDefinition
 from ledger.domain.refusals import (
     AccountUnknown,
@@ -42,6 +42,18 @@ class UsageAnswer(NamedTuple):
     progress: Decimal | None
 
 
+class UsageAsked(NamedTuple):
+    """What is asked of a meter: local days from `start` up to `end`, exclusive, by window and dimensions."""
+
+    meter: str
+    start: date
+    end: date
+    window: Window
+    group_by: Sequence[str] = ()
+    where: Mapping[str, Sequence[str | None]] = {}
+    limit: int = ROWS_MAX
+
+
 async def usage(
     pool: Pool,
     log: EventLog,
@@ -66,6 +78,7 @@ async def usage(
         raise AccountUnknown(account=account)
     if meter not in catalogue.meters:
         raise MeterUnknown(meter=meter)
+    asked = UsageAsked(meter, start, end, window, group_by, where or {}, limit)
     async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
         mark = await watermark(connection, "usage")
         is_building = await usage_series.is_building(connection, meter)
@@ -73,23 +86,29 @@ async def usage(
         living = await usage_series.living(connection, meter)
         if living is None:
             return UsageAnswer(mark, [], True, progress)
-        series, definition = living
-        request = Request(
-            series=series,
-            account=owner,
-            zone=zone(owner.zone),
-            meter=meter,
-            definition=definition,
-            start=start,
-            end=end,
-            window=window,
-            group=[_index(meter, definition, name) for name in group_by],
-            allowed={str(_index(meter, definition, name)): list(v) for name, v in (where or {}).items()},
-            limit=limit,
-        )
-        _check(request)
-        rows = await _rows(connection, log, catalogue, request, mark.position)
+        request = checked(owner, asked, *living)
+        rows = await rows_at(connection, log, catalogue, request, mark.position)
     return UsageAnswer(mark, rows, is_building, progress)
+
+
+def checked(owner: Account, asked: UsageAsked, series: int, definition: MeterDefinition) -> Request:
+    """What is asked of one series; raises `DimensionUndeclared`, `ArgumentInvalid`, `RangeTooLarge`."""
+    meter = asked.meter
+    request = Request(
+        series=series,
+        account=owner,
+        zone=zone(owner.zone),
+        meter=meter,
+        definition=definition,
+        start=asked.start,
+        end=asked.end,
+        window=asked.window,
+        group=[_index(meter, definition, name) for name in asked.group_by],
+        allowed={str(_index(meter, definition, name)): list(values) for name, values in asked.where.items()},
+        limit=asked.limit,
+    )
+    _check(request)
+    return request
 
 
 def _index(meter: str, definition: MeterDefinition, dimension: str) -> int:
@@ -120,9 +139,10 @@ async def _progress(connection: Connection, mark: Watermark) -> Decimal:
     return Decimal(100 * built.position // max(mark.position, 1)) / 100
 
 
-async def _rows(
+async def rows_at(
     connection: Connection, log: EventLog, catalogue: Catalogue, request: Request, reached: int
 ) -> list[UsageRow]:
+    """The rows that answer a request, from a read model at position `reached` that the caller's transaction shows."""
     unique: UniqueCounts = {}
     if request.window != "HOUR":
         buckets = await usage_cells.days(connection, request)

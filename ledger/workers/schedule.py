@@ -31,6 +31,12 @@ class Job(NamedTuple):
 JOBS: Final = (
     Job("sweep_retired_series", timedelta(minutes=1)),
     Job("check_log", timedelta(days=1)),
+    Job("replay", timedelta(days=1)),
+    Job("close_due_periods", timedelta(minutes=15)),
+    Job("assess_late_usage", timedelta(hours=1)),
+    Job("look_into_notifications", timedelta(seconds=5)),
+    Job("sweep_notifications", timedelta(minutes=10)),
+    Job("sync_platform", timedelta(days=1)),
 )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ledger.commands.accounts import change_account
-from ledger.commands.held import dismiss_usage, mend_usage
+from ledger.commands.mending import dismiss_usage, mend_usage
 from ledger.commands.meters import change_meter
 from ledger.domain.accounts import OpenAccount
 from ledger.domain.events import UsageDismissed, UsageMended

@@ -10,6 +10,7 @@ from ledger.domain.platform_events import (
     CreditNoteSynced,
     CustomerSynced,
     InvoiceSynced,
+    ObstacleEncountered,
     PlatformMeterSynced,
     PlatformNotified,
     PriceSynced,
@@ -18,6 +19,7 @@ from ledger.domain.platform_events import (
 from ledger.domain.platform_objects import (
     CreditNote,
     Customer,
+    Inexpressible,
     PlatformInvoice,
     PlatformLine,
     PlatformMeter,
@@ -58,6 +60,16 @@ PLATFORM_EXAMPLES: dict[str, Event] = {
         object_id="in_1",
         created_at=END,
         body='{"id":"evt_1"}',
+    ),
+    "PlatformNotified.obstacle": PlatformNotified(
+        platform="stripe",
+        event_id="evt_2",
+        kind="entitlements.created",
+        object_kind="",
+        object_id="",
+        created_at=END,
+        body='{"id":"evt_2"}',
+        obstacle="it is written in version 2099-01-01, which is newer than the ledger knows",
     ),
     "CustomerSynced": CustomerSynced(platform="stripe", customer=Customer(id="cus_1", name="Acme Ltd")),
     "CustomerSynced.deleted": CustomerSynced(platform="stripe", customer=Customer(id="cus_1", is_deleted=True)),
@@ -133,6 +145,12 @@ PLATFORM_EXAMPLES: dict[str, Event] = {
             money=Money(100, "EUR"),
             reason="product_unsatisfactory",
             created_at=END,
+        ),
+    ),
+    "ObstacleEncountered": ObstacleEncountered(
+        platform="stripe",
+        inexpressible=Inexpressible(
+            kind="invoice", id="in_2", obstacle='the currency "XTS" is not one of ISO 4217', customer="cus_1"
         ),
     ),
     "UsageSendIntended": UsageSendIntended(platform="stripe", batch="b1", sends=(SEND,)),

@@ -35,6 +35,8 @@ from ledger.domain.events import (
 from ledger.domain.metering import Filter, MeterDefinition
 from ledger.domain.topics import EVENTS, decode, encode
 from tests.domain.billing_examples import BILLING_EXAMPLES
+from tests.domain.platform_examples import PLATFORM_EXAMPLES
+from tests.domain.replay_examples import REPLAY_EXAMPLES
 from tests.domain.trust_examples import TRUST_EXAMPLES
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden_bytes"
@@ -96,6 +98,8 @@ EXAMPLES: dict[str, Event] = {
     ),
     "KeyRevoked": KeyRevoked(key_id="0a1b2c"),
     **BILLING_EXAMPLES,
+    **PLATFORM_EXAMPLES,
+    **REPLAY_EXAMPLES,
     **TRUST_EXAMPLES,
 }
 

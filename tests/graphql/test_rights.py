@@ -14,7 +14,7 @@ from ledger.graphql.schema import make_schema
 from tests.edges import Edge, open_accounts
 
 RIGHTS = frozenset().union(*GRANTS.values())
-FREE = {(name, "id") for name in ("Node", "Account", "Meter", "Event", "Plan", "InvoiceLine")}
+FREE = {(name, "id") for name in ("Node", "Account", "Meter", "Event", "Plan", "InvoiceLine", "Adjustment")}
 """Resolvers that only put together what the object already holds."""
 EXPECTED = {
     "viewer": None,
@@ -30,6 +30,10 @@ EXPECTED = {
     "held_usage": "read_usage",
     "events": "read_log",
     "projections": "read_usage",
+    "tree_heads": "read_log",
+    "inclusion_proof": "read_log",
+    "consistency_proof": "read_log",
+    "replays": "read_log",
     "record_usage": "record_usage",
     "open_account": "write_accounts",
     "rename_account": "write_accounts",
@@ -52,6 +56,19 @@ EXPECTED = {
     "grant_credit": "write_contracts",
     "revoke_credit": "write_contracts",
     "change_entitlement": "write_contracts",
+    "adjustment": "read_usage",
+    "adjustments": "read_usage",
+    "adjustment_effect": "propose_adjustments",
+    "reason_codes": "read_usage",
+    "adjustment_limits": "read_usage",
+    "propose_adjustment": "propose_adjustments",
+    "reverse_adjustment": "propose_adjustments",
+    "withdraw_adjustment": "propose_adjustments",
+    "approve_adjustment": "approve",
+    "reject_adjustment": "approve",
+    "add_reason_code": "govern",
+    "retire_reason_code": "govern",
+    "set_adjustment_limit": "govern",
 }
 OPERATIONS = {
     '{ account(key: "x") { key } }': "read_usage",
@@ -61,6 +78,10 @@ OPERATIONS = {
     "{ heldUsage { totalCount } }": "read_usage",
     "{ events { edges { cursor } } }": "read_log",
     "{ projections { name } }": "read_usage",
+    "{ treeHeads { totalCount } }": "read_log",
+    "{ answer: inclusionProof(position: 1) { __typename } }": "read_log",
+    "{ answer: consistencyProof(from: 1, to: 2) { __typename } }": "read_log",
+    "{ replays { isEqual } }": "read_log",
     "mutation { answer: recordUsage(events: []) { __typename } }": "record_usage",
     'mutation { answer: openAccount(account: "x", name: "X", zone: "-") { __typename } }': "write_accounts",
     'mutation { answer: retireMeter(meter: "x") { __typename } }': "write_meters",
@@ -72,6 +93,10 @@ OPERATIONS = {
     'mutation { answer: pauseContract(account: "x", effectiveAt: "2026-01-01T00:00:00Z") { __typename } }': (
         "write_contracts"
     ),
+    "{ adjustments { totalCount } }": "read_usage",
+    'mutation { answer: withdrawAdjustment(account: "x", key: "x") { __typename } }': "propose_adjustments",
+    'mutation { answer: approveAdjustment(account: "x", key: "x") { __typename } }': "approve",
+    'mutation { answer: retireReasonCode(code: "x") { __typename } }': "govern",
     'mutation { answer: dismissHeldUsage(position: 1, reason: "x") { __typename } }': "mend_usage",
 }
 

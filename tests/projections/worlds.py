@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from ledger.commands.accounts import change_account
-from ledger.commands.held import dismiss_usage, mend_usage
+from ledger.commands.mending import dismiss_usage, mend_usage
 from ledger.commands.meters import change_meter
 from ledger.domain.accounts import AccountCommand, AliasAccount, OpenAccount
 from ledger.domain.events import UsageRecorded

@@ -1,5 +1,6 @@
 """The jobs themselves, against a real database and a real queue."""
 
+import asyncio
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from ledger.domain.metadata import Metadata
 from ledger.domain.metering import MeterDefinition
 from ledger.domain.meters import ChangeMeter, DefineMeter
 from ledger.event_log import EventLog, LogHasHole
+from ledger.projections.replay_outcomes import Outcome, outcomes
 from ledger.projections.runner import Projector
 from ledger.workers.actors import LogUnsound, check_whole_log, declare_actors
 from ledger.workers.broker import dead_letters, open_broker
@@ -124,4 +126,37 @@ async def test_the_worker_sweeps_retired_series_on_its_own_and_stops_when_told(
         worker.join(20)
     assert not worker.is_alive()
     assert timedelta(seconds=time.monotonic() - began) < timedelta(seconds=10)
+    assert dead_letters(open_broker(redis_url).client) == []
+
+
+async def first_outcome(database_url: str) -> Outcome | None:
+    """What the first replay found, as soon as it is in the log; None where there is none after 20 seconds."""
+    async with await open_pool(database_url, application="test", size=2) as pool:
+        log = await EventLog.open(pool, database_url)
+        try:
+            for _ in range(200):
+                if found := await outcomes(log, limit=1):
+                    return found[0]
+                await asyncio.sleep(0.1)
+        finally:
+            await log.close()
+    return None
+
+
+async def test_the_worker_replays_the_log_each_day_and_keeps_what_it_found(database_url: str, redis_url: str) -> None:
+    await retire_a_series(database_url)
+    await breach(database_url, "update held_usage set message = 'nothing'")
+    broker = open_broker(redis_url)
+    declare_actors(broker, database_url)
+    stop = threading.Event()
+    worker = threading.Thread(target=work, args=(broker, stop))
+    worker.start()
+    try:
+        outcome = await first_outcome(database_url)
+    finally:
+        stop.set()
+        await asyncio.to_thread(worker.join, 20)
+    assert outcome is not None
+    assert not outcome.found.is_equal
+    assert {one.projection for one in outcome.found.divergences} == {"held_usage"}
     assert dead_letters(open_broker(redis_url).client) == []
