@@ -6,6 +6,8 @@ from typing import Literal, NamedTuple
 from ledger.database import Pool
 from ledger.event_log import EventLog
 from ledger.projections import usage_series
+from ledger.projections.replay_models import MODELS
+from ledger.projections.usage_lane import BUILD
 from ledger.projections.watermark import watermarks
 
 
@@ -21,11 +23,12 @@ class ProjectionStatus(NamedTuple):
 
 
 async def status(pool: Pool, log: EventLog) -> list[ProjectionStatus]:
-    """The status of every read model, by name."""
+    """The status of every read model, by name; of a build only while there is one."""
+    shown = {model.cursor for model in MODELS}
+    if await usage_series.of_state(pool, "building"):
+        shown.add(BUILD)
     marks = await watermarks(pool)
     head = await log.head()
-    if not await usage_series.of_state(pool, "building"):
-        del marks["usage build"]
     return [
         ProjectionStatus(
             name,
@@ -33,7 +36,8 @@ async def status(pool: Pool, log: EventLog) -> list[ProjectionStatus]:
             mark.recorded_at,
             mark.lag_milliseconds,
             max(head.position - mark.position, 0),
-            "building" if name.endswith(" build") else "live",
+            "building" if name == BUILD else "live",
         )
         for name, mark in marks.items()
+        if name in shown
     ]
