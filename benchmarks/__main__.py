@@ -10,7 +10,19 @@ import msgspec
 import uvloop
 from rich.console import Console
 
-from benchmarks import as_of, explaining, freshness, ingest, invoicing, projection, rating, replaying, sealing, stock
+from benchmarks import (
+    as_of,
+    explaining,
+    freshness,
+    ingest,
+    invoicing,
+    projection,
+    rating,
+    replaying,
+    sealing,
+    stock,
+    webhooks,
+)
 from benchmarks.figures import Figure, Report, show, this_machine
 from benchmarks.server import Server, running_server
 
@@ -32,6 +44,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "replay": replaying.replay,
     "as_of": as_of.as_of,
     "sealing": sealing.sealing,
+    "webhooks": webhooks.webhooks,
 }
 
 

@@ -28,13 +28,14 @@ Answer = TypeVar("Answer")
 
 
 @asynccontextmanager
-async def running_api(database_url: str, *, module: str = "ledger") -> AsyncIterator[int]:
+async def running_api(database_url: str, *, module: str = "ledger", **variables: str) -> AsyncIterator[int]:
     """`ledger serve` on the database and a free port of this machine, which is yielded once it answers.
 
-    `module` is what runs it, where that is not the ledger as it is.
+    `module` is what runs it, where that is not the ledger as it is; `variables` are set in its environment.
     """
     port = _free_port()
-    async with _running([sys.executable, "-m", module, "serve"], database_url, LEDGER_PORT=str(port)) as process:
+    command = [sys.executable, "-m", module, "serve"]
+    async with _running(command, database_url, LEDGER_PORT=str(port), **variables) as process:
         await asyncio.to_thread(_wait_until_ready, port, process)
         yield port
 

@@ -74,7 +74,8 @@ where position > $1 order by position limit $2
 """
 SELECT_DECISIONS_SINCE = """
 select position, topic, recorded_at, state, account from events
-where position > $1 and topic <> 'UsageRecorded' and topic <> 'InvoiceClosed' order by position limit $2
+where position > $1 and topic <> 'UsageRecorded'
+  and topic not in ('InvoiceClosed', 'UsageSendIntended', 'UsageSendSettled') order by position limit $2
 """
 SELECT_OF_NAMES = """
 select position, topic, recorded_at, state, account from events
@@ -314,7 +315,7 @@ class EventLog:
         return rows
 
     async def decisions_since(self, position: int, *, limit: int = PAGE_EVENTS_MAX) -> list[asyncpg.Record]:
-        """As `since`, but only what is no usage as first told, and no closed invoice, whose period tells enough."""
+        """As `since`, but only what is no usage as first told, nor as sent, and no closed invoice: its period tells it."""
         return await self._pool.fetch(SELECT_DECISIONS_SINCE, position, limit)
 
     async def usage_of(

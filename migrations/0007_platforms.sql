@@ -16,10 +16,10 @@ create table platform_objects (
     primary key (platform, kind, id)
 );
 comment on column platform_objects.customer is 'whose it is; null for meters and prices';
-comment on column platform_objects.starts_at is 'of the period of a subscription or invoice; of a credit note, when it was made';
+comment on column platform_objects.starts_at is 'of a subscription, of what an invoice is about, and when a credit note was made';
 comment on column platform_objects.obstacle is 'why the ledger cannot tell it, or rate it, in its own words';
 comment on column platform_objects.state is 'the event of the topic, as the log has it';
-create index platform_objects_of_customers on platform_objects (platform, customer, kind, starts_at);
+create index platform_objects_of_customers on platform_objects (customer, kind, starts_at);
 
 create table platform_news (
     platform text primary key,

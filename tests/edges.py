@@ -13,6 +13,7 @@ from ledger.commands.keys import issue_key
 from ledger.database import Pool, open_pool
 from ledger.domain.metadata import Metadata
 from ledger.event_log import EventLog
+from ledger.platforms.port import Platform
 from ledger.projections.catalogue import CatalogueFollower
 from ledger.projections.runner import Projector
 from ledger.telemetry import Telemetry
@@ -113,13 +114,17 @@ class Edge:
 
 
 @asynccontextmanager
-async def open_edge(database_url: str, *, is_development: bool = False) -> AsyncIterator[Edge]:
+async def open_edge(
+    database_url: str, *, is_development: bool = False, platform: Platform | None = None
+) -> AsyncIterator[Edge]:
     """An edge over a database, without tasks of its own: the catalogue and read models move when told."""
     pool = await open_pool(database_url, application="test", size=4)
     log = await EventLog.open(pool, database_url)
     follower = CatalogueFollower(log)
     telemetry = Telemetry()
-    app = make_app(pool=pool, log=log, follower=follower, telemetry=telemetry, is_development=is_development)
+    app = make_app(
+        pool=pool, log=log, follower=follower, telemetry=telemetry, is_development=is_development, platform=platform
+    )
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://ledger") as client:
         yield Edge(client, pool, log, follower, Projector(pool, log), telemetry)

@@ -32,6 +32,7 @@ FIGURES = {
     "as_of": {"as_of"},
     "sealing": {"sealing_ingest", "sealing_catch_up", "inclusion_proof_p50", "inclusion_proof_p99"},
     "replay": {"replay", "replay_group_by"},
+    "webhooks": {"webhooks"},
 }
 
 

@@ -30,7 +30,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def environ(**ours: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LEDGER_", "OTEL_"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LEDGER_", "OTEL_", "STRIPE_"))}
     return {**kept, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **ours}
 
 
@@ -113,7 +113,7 @@ def wait_until_live(port: int) -> None:
 
 def test_help_names_every_command() -> None:
     said = ledger("--help").stdout
-    names = "up demo import keys seals verify status rebuild export schema migrate serve projector worker".split()
+    names = "up demo import keys reasons seals verify status rebuild export schema migrate serve projector worker".split()
     assert [name for name in names if not re.search(rf"^\s*\W?\s*{name}\s", said, re.MULTILINE)] == []
 
 
@@ -163,6 +163,19 @@ def test_a_worker_without_redis_says_so(database_url: str) -> None:
     assert finished.returncode == 2
     assert "Traceback" not in finished.stderr
     assert "Is it running, and is LEDGER_REDIS_URL its address?" in finished.stderr
+
+
+def test_a_key_is_a_persons_where_it_says_so(run: Run) -> None:
+    assert run("keys", "issue", "--name", "laptop", "--role", "ops", "--person", "Olivia").returncode == 0
+    assert "Olivia" in run("keys", "list").stdout
+    refused = run("keys", "issue", "--name", "x", "--role", "ops", "--person", "LEDGER")
+    assert_one_sentence(refused, "ledger is no person")
+
+
+def test_the_standard_reason_codes_are_added_once(run: Run) -> None:
+    assert run("reasons", "add-standard").stdout == "17 reason codes added.\n"
+    assert run("reasons", "add-standard").stdout == "0 reason codes added.\n"
+    assert "Goodwill" in run("reasons", "list").stdout
 
 
 def test_keys_are_issued_listed_and_revoked(run: Run) -> None:

@@ -9,6 +9,7 @@ from ledger.cli import importing, inspection, keys, processes, reasons, seals
 from ledger.cli.demo import demo
 from ledger.cli.faults import STATUS, sentence_about
 from ledger.cli.replay import replay_log
+from ledger.cli.stripe_sandbox import stripe_sandbox
 from ledger.cli.syncing import sync
 from ledger.cli.up import up
 from ledger.cli.verify import verify
@@ -31,6 +32,7 @@ app.command()(inspection.status)
 app.command()(inspection.rebuild)
 app.command("replay")(replay_log)
 app.command()(sync)
+app.command("stripe-sandbox")(stripe_sandbox)
 app.command()(inspection.export)
 app.command()(inspection.schema)
 app.command()(inspection.migrate)

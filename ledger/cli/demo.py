@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import fcntl
 import os
-import secrets
 import shutil
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -18,18 +18,20 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from ledger.cli.demo_keys import KEYS, METADATA, demo_keys, write_whole
 from ledger.cli.faults import CannotGoOn
 from ledger.cli.opening import Ledger, now, open_ledger, servers_directory
 from ledger.cli.processes import Host, Port
 from ledger.cli.up import Running, out, print_addresses, run_until_stopped, settings_of
 from ledger.commands.accounts import change_account
+from ledger.commands.adjustments import change_rule
 from ledger.commands.contracts import change_contract
-from ledger.commands.keys import issue_key, key_parts
 from ledger.commands.meters import change_meter
 from ledger.commands.plans import change_plan
-from ledger.domain.access import is_good
 from ledger.domain.accounts import AliasAccount, OpenAccount
-from ledger.domain.metadata import Metadata
+from ledger.domain.adjustment_refusals import ReasonCodeExists
+from ledger.domain.governing import STANDARD_REASONS
+from ledger.domain.metadata import decode_metadata
 from ledger.domain.meters import DefineMeter
 from ledger.domain.plans import DefinePlan
 from ledger.domain.pricing_refusals import ContractsOverlap, GrantExists
@@ -38,12 +40,14 @@ from ledger.projections.catalogue import CatalogueFollower
 from ledger.projections.watermark import reach
 from ledger.sandbox.billing import HISTORY, PLANS, contracts
 from ledger.sandbox.customers import CUSTOMERS, METERS
-from ledger.sandbox.loading import NotAccepted, send_usage
+from ledger.sandbox.loading import Client, NotAccepted, send_usage
+from ledger.sandbox.people import Team, work
 from ledger.sandbox.usage import EVENTS_USUAL, month
 from ledger.settings import Settings
 
-METADATA: Final = Metadata(actor="demo", source="cli")
 PROJECTED_SECONDS_MAX: Final = 120
+FIRST_EVENTS: Final = 1_000
+"""How far a log is looked into to see whether anybody used it."""
 
 Events = Annotated[int, typer.Option(min=2_000, max=500_000, help="About how many events to make up.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Remove the demo's own data first, and begin anew.")]
@@ -71,6 +75,7 @@ def demo(host: Host = None, port: Port = None, events: Events = EVENTS_USUAL, fr
         _require_unused(directory)
         shutil.rmtree(directory, ignore_errors=True)
     os.environ["LEDGER_DATA_DIR"] = str(directory)
+    os.environ.setdefault("LEDGER_SEAL_PUBLISH", str(directory / "heads.txt"))
     asyncio.run(run_until_stopped(chosen, partial(_load_and_announce, directory, events, chosen)))
 
 
@@ -87,10 +92,10 @@ def _story_path(directory: Path) -> Path:
 async def _load_and_announce(directory: Path, events: int, chosen: Settings, running: Running) -> None:
     async with open_ledger(running.database_url) as opened:
         story = await _story(directory, opened, events)
-        key = await _key(directory / "api-key", opened)
+        keys = await demo_keys(directory, opened)
         if not story.is_loaded:
-            await _load(story, opened, running.url, key)
-            _write(_story_path(directory), msgspec.json.encode(msgspec.structs.replace(story, is_loaded=True)))
+            await _load(story, opened, running.url, keys)
+            write_whole(_story_path(directory), msgspec.json.encode(msgspec.structs.replace(story, is_loaded=True)))
         held_events = (await opened.log.head()).position
     out.print(
         f"The demo runs: {held_events:,} events in the log, with about a month of generated usage "
@@ -98,10 +103,9 @@ async def _load_and_announce(directory: Path, events: int, chosen: Settings, run
         markup=False,
     )
     print_addresses(running.url)
-    out.print(f"API key:   {key}", markup=False)
-    out.print(
-        f"The key is kept in {directory / 'api-key'}, which only you can read, and shown at each start.", markup=False
-    )
+    for file, key in keys.items():
+        out.print(f"{KEYS[file].label + ':':<11}{key}", markup=False)
+    out.print(f"Each is kept in {directory}, in {', '.join(KEYS)}, which only you can read.", markup=False)
     if chosen.database_url is None:
         out.print(f"Other commands on this ledger: LEDGER_DATA_DIR={directory} ledger status", markup=False)
     out.print("Ctrl-C stops it; the next start continues.")
@@ -113,52 +117,23 @@ async def _story(directory: Path, opened: Ledger, events: int) -> Story:
     head = await opened.log.head()
     if path.exists() and head.position:
         return msgspec.json.decode(path.read_bytes(), type=Story)
-    if head.position:
+    if not await _is_untouched(opened):
         raise CannotGoOn(
             "This database holds events that are not the demo's. The demo does not mix generated usage with them: "
             "give it an empty database, or run `ledger up`."
         )
     story = Story(seed=2026, end=now().replace(minute=0, second=0, microsecond=0), events=events)
-    _write(path, msgspec.json.encode(story))
+    write_whole(path, msgspec.json.encode(story))
     return story
 
 
-async def _key(path: Path, opened: Ledger) -> str:
-    """The demo's API key: the one kept at the path where it is still good, else a new one."""
-    kept = _kept(path)
-    parts = key_parts(kept)
-    known = opened.catalogue.keys.get(parts[0]) if parts else None
-    if parts and known is not None and is_good(known, parts[1], now()):
-        return kept
-    fresh = await issue_key(
-        opened.log,
-        name="demo",
-        roles=["admin"],
-        account=None,
-        expires_at=None,
-        now=now(),
-        metadata=METADATA,
-    )
-    _write(path, fresh.text.encode())
-    return fresh.text
+async def _is_untouched(opened: Ledger) -> bool:
+    """Whether the log holds nothing but what our own worker wrote since it was started."""
+    rows = await opened.log.page(after=0, before=FIRST_EVENTS + 1, limit=FIRST_EVENTS)
+    return len(rows) < FIRST_EVENTS and all(decode_metadata(row["metadata"]).source == "worker" for row in rows)
 
 
-def _kept(path: Path) -> str:
-    return path.read_text().strip() if path.exists() else ""
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, for its owner's eyes alone."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    begun = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(begun, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    begun.replace(path)
-
-
-async def _load(story: Story, opened: Ledger, url: str, key: str) -> None:
+async def _load(story: Story, opened: Ledger, url: str, keys: Mapping[str, str]) -> None:
     """Open the accounts, define the meters, send the usage; what an earlier start had done is passed over."""
     out.print(f"Loading a month of generated usage: about {story.events:,} events, none of them real.", markup=False)
     await _decide(opened, story)
@@ -167,22 +142,22 @@ async def _load(story: Story, opened: Ledger, url: str, key: str) -> None:
         usage = await asyncio.to_thread(lambda: list(month(seed=story.seed, end=story.end, events=story.events)))
         sending = progress.add_task("usage over HTTP", total=len(usage))
         stop = threading.Event()
+        client = Client(url, keys["api-key"], stop)
 
-        def send() -> Counter[str]:
-            def show(sent: int) -> None:
-                progress.update(sending, completed=sent)
-
-            return send_usage(usage, url=url, key=key, progress=show, stop=stop)
+        def show(sent: int) -> None:
+            progress.update(sending, completed=sent)
 
         try:
-            fates = await asyncio.to_thread(send)
+            fates = await asyncio.to_thread(send_usage, usage, client, show)
+            _print_fates(fates)
+            head = await opened.log.head()
+            await reach(opened.pool, "usage", head.position, timeout_seconds=PROJECTED_SECONDS_MAX)
+            team = Team(*(Client(url, keys[file], stop) for file in ("ops-key", "approver-key", "admin-key")))
+            await asyncio.to_thread(work, team, story.end)
         except NotAccepted as fault:
-            raise CannotGoOn(f"The generated usage was not accepted: {fault}. Start the demo again.") from fault
+            raise CannotGoOn(f"The generated story was not accepted: {fault}. Start the demo again.") from fault
         finally:
             stop.set()
-    _print_fates(fates)
-    head = await opened.log.head()
-    await reach(opened.pool, "usage", head.position, timeout_seconds=PROJECTED_SECONDS_MAX)
 
 
 async def _decide(opened: Ledger, story: Story) -> None:
@@ -199,6 +174,9 @@ async def _decide(opened: Ledger, story: Story) -> None:
             await change_account(opened.log, AliasAccount(customer.key, alias), now=now(), metadata=METADATA)
     follower = CatalogueFollower(opened.log)
     await follower.refresh()
+    for reason in STANDARD_REASONS:
+        with contextlib.suppress(ReasonCodeExists):
+            await change_rule(opened.log, follower.catalogue, reason, now=now(), metadata=METADATA)
     for plan, terms in PLANS.items():
         await change_plan(opened.log, follower.catalogue, DefinePlan(plan, terms), now=now(), metadata=METADATA)
     await follower.refresh()

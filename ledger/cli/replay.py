@@ -71,6 +71,7 @@ def _progress_bar() -> Iterator[Progress]:
     def progress(done: int, whole: int) -> None:
         if not began:
             began.append((time.monotonic(), done))
+            bar.update(task, completed=done, total=whole)  # a bar is drawn as it starts, and a total must be there
             bar.start()
         at, first = began[0]
         rate = int((done - first) / max(time.monotonic() - at, 0.001))

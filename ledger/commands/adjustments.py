@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import cast
 
+from ledger.commands.cases import missing_cases
 from ledger.commands.decision import decide_on
-from ledger.domain.adjusting import AdjustmentCommand, ProposeAdjustment, decide
+from ledger.domain.adjusting import EVIDENCE_MAX, AdjustmentCommand, ProposeAdjustment, decide
 from ledger.domain.adjustment_events import Adjustment, AdjustmentEvent, RuleEvent
+from ledger.domain.adjustment_refusals import EvidenceUnknown
 from ledger.domain.adjustment_terms import check_adjustment
 from ledger.domain.adjustments import Rules, evolve_rules, folded
 from ledger.domain.catalogue import Catalogue
@@ -42,6 +44,11 @@ async def change_adjustment(
     `catalogue` knows the accounts, contracts, meters and rules.
     """
     head = (await log.head()).position
+    if isinstance(command, ProposeAdjustment):
+        told = command.adjustment.evidence[:EVIDENCE_MAX]  # of more, none is taken
+        cases = [one.reference for one in told if one.kind == "case"]
+        for case in await missing_cases(log, cases, command.account):
+            raise EvidenceUnknown(kind="case", reference=case[:256])
 
     def decided(past: list[Event]) -> Sequence[Event]:
         state = folded(cast("list[AdjustmentEvent]", past))

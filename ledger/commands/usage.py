@@ -101,7 +101,10 @@ def _fate(
 
 
 def conflict_row(first_position: int, first_state: bytes, repeat: NewEvent) -> NewEvent | None:
-    """The conflict's row; None where the repeat has the same content. Its stream is named by the content too, so telling the same conflict again adds nothing."""
+    """The conflict's row; None where the repeat has the same content.
+
+    Its stream is named by the content too, so telling the same conflict again adds nothing.
+    """
     conflict = conflict_of(first_position, first_state, repeat.state)
     if conflict is None:
         return None

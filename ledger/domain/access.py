@@ -26,6 +26,7 @@ GRANTS: Final[dict[str, frozenset[str]]] = {
             "mend_usage",
             "propose_adjustments",
             "close_periods",
+            "work_cases",
         }
     ),
     "approver": frozenset({"read_usage", "read_log", "approve"}),

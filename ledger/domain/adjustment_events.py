@@ -11,7 +11,7 @@ from ledger.domain.money import Money
 
 AdjustmentKind = Literal["credit", "debit", "usage", "write_off"]
 EvidenceKind = Literal["event", "case", "invoice", "adjustment"]
-ReasonUse = Literal["credit", "debit", "usage", "write_off", "rejection"]
+ReasonUse = Literal["credit", "debit", "usage", "write_off", "rejection", "resolution"]
 LEDGER: Final = "ledger"
 """Who proposes what late usage comes to. No person may be called so."""
 
@@ -101,8 +101,8 @@ class AdjustmentWithdrawn(Event, frozen=True, kw_only=True):
 
 
 class ReasonCodeAdded(Event, frozen=True, kw_only=True):
-    """Decisions may give this reason from now on: for some kinds of adjustment or for rejections, for all where `kinds`
-    is empty.
+    """Decisions may give this reason from now on: for some kinds of adjustment, for rejections or for resolutions of
+    cases, for all where `kinds` is empty.
     """
 
     TOPIC = "ReasonCodeAdded"

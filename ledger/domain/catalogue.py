@@ -21,6 +21,8 @@ from ledger.domain.adjustment_events import (
     ReasonCodeRetired,
 )
 from ledger.domain.adjustments import Adjustments, Rules
+from ledger.domain.case_events import CaseOpened, CaseReopened, CaseSettled
+from ledger.domain.cases import Watched, watched
 from ledger.domain.closing_events import InvoiceClosed, LateUsageAssessed, PeriodClosed
 from ledger.domain.closings import Closings
 from ledger.domain.contracts import Contracts
@@ -120,6 +122,8 @@ class Catalogue:
     closings: dict[str, Closings] = field(default_factory=dict)
     """Account key -> its closed periods by start."""
     rules: Rules = field(default_factory=Rules)
+    cases: dict[str, Watched] = field(default_factory=dict)
+    """Key of each case that is not settled -> what it is about."""
     parts: dict[str, Period] = field(default_factory=dict, repr=False, compare=False)
 
     def account_of(self, subject: str) -> Account | None:
@@ -225,8 +229,16 @@ class Catalogue:
             case PeriodClosed() | InvoiceClosed() | LateUsageAssessed():
                 closed = self.closings.get(event.account, {})
                 self.closings[event.account] = closings.evolve(closed, event, position)
+            case CaseOpened() | CaseReopened() | CaseSettled():
+                self._apply_case(event)
             case _:
                 pass
+
+    def _apply_case(self, event: CaseOpened | CaseReopened | CaseSettled) -> None:
+        if isinstance(event, CaseSettled):
+            self.cases.pop(event.case, None)
+        elif event.difference is not None:
+            self.cases[event.case] = watched(event.difference)
 
     def _apply_account(self, event: AccountOpened | AccountRenamed | AccountZoneChanged) -> None:
         match event:

@@ -23,7 +23,7 @@ _CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 class AddReasonCode(NamedTuple):
-    """Let decisions give a reason: for some kinds of adjustment or rejections, for all where `kinds` is empty."""
+    """Let decisions give a reason: for some kinds of adjustment, rejections or resolutions, for all without `kinds`."""
 
     code: str
     label: str
@@ -59,6 +59,11 @@ STANDARD_REASONS: Final = (
     AddReasonCode("duplicate_request", "It was asked for twice", ("rejection",)),
     AddReasonCode("not_justified", "The evidence does not show it", ("rejection",)),
     AddReasonCode("wrong_amount", "The amount or quantity is wrong", ("rejection",)),
+    AddReasonCode("lost_sends", "Usage did not reach the platform, or reached it twice", ("resolution",)),
+    AddReasonCode("platform_edit", "Somebody changed it on the platform", ("resolution",)),
+    AddReasonCode("other_convention", "The platform counts or rounds otherwise", ("resolution",)),
+    AddReasonCode("too_small", "It is not worth the work", ("resolution",)),
+    AddReasonCode("fault_mended", "What caused it has been put right", ("resolution",)),
 )
 """The reason codes that most ledgers begin with."""
 

@@ -115,3 +115,43 @@ def platform_stream(platform: str, kind: str, object_id: str) -> bytes:
 def notification_stream(platform: str, event_id: str) -> bytes:
     """The stream of one message of a platform, whose id there is its idempotency key, for ever."""
     return stream_id("", "notification", platform, event_id)
+
+
+def case_stream(platform: str, subject: str, kind: str, owner: str, meter: str, start: str) -> bytes:
+    """The stream of the case of a subject: one stream, so there are never two cases for the same."""
+    return stream_id("", "case", platform, subject, kind, owner, meter, start)
+
+
+def sending_stream(platform: str, account: str) -> bytes:
+    """The stream of whether an account's usage is told to a platform."""
+    return stream_id("", "sending", platform, account)
+
+
+def mapping_stream(platform: str, meter: str) -> bytes:
+    """The stream of which meter of a platform is told a meter's usage."""
+    return stream_id("", "mapping", platform, meter)
+
+
+def sends_stream(platform: str) -> bytes:
+    """The stream of all batches of sends to a platform: one stream, so that nothing is derived twice."""
+    return stream_id("", "sends", platform)
+
+
+def settlement_stream(platform: str, batch: str) -> bytes:
+    """The stream of what became of a batch of sends, attempt by attempt."""
+    return stream_id("", "settlement", platform, batch)
+
+
+def cancel_stream(platform: str, identifier: str) -> bytes:
+    """The stream of the cancel of one send: there is one at most."""
+    return stream_id("", "cancel", platform, identifier)
+
+
+def credit_stream(platform: str, account: str, adjustment: str) -> bytes:
+    """The stream of an approved adjustment on its way to a platform: it is told once."""
+    return stream_id("", "credit", platform, account, adjustment)
+
+
+def reconciliation_stream(platform: str) -> bytes:
+    """The stream of what reconciliation runs against a platform came to."""
+    return stream_id("", "reconciliation", platform)

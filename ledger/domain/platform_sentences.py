@@ -1,11 +1,12 @@
 """Sentences about billing platforms: what they tell, and what they are told."""
 
 from ledger.domain.events import Event
-from ledger.domain.phrases import money, quoted
+from ledger.domain.phrases import instant, money, noted, quoted
 from ledger.domain.platform_events import (
     CreditNoteSynced,
     CustomerSynced,
     InvoiceSynced,
+    ObstacleEncountered,
     PlatformMeterSynced,
     PlatformNotified,
     PriceSynced,
@@ -14,8 +15,11 @@ from ledger.domain.platform_events import (
 from ledger.domain.send_events import (
     CreditSendIntended,
     CreditSendSettled,
+    MeterMapped,
     SendCancelIntended,
     SendCancelSettled,
+    SendingStarted,
+    SendingStopped,
     UsageSendIntended,
     UsageSendSettled,
 )
@@ -23,7 +27,7 @@ from ledger.domain.send_events import (
 
 def sentence(event: Event) -> str | None:
     """The sentence; None for an event of another kind."""
-    return _of_what_they_tell(event) or _of_what_they_are_told(event)
+    return _of_what_they_tell(event) or _of_whom_they_are_told(event) or _of_what_they_are_told(event)
 
 
 def _of_what_they_tell(event: Event) -> str | None:
@@ -39,14 +43,36 @@ def _of_what_they_tell(event: Event) -> str | None:
         case PriceSynced():
             return f"The price {quoted(event.price.id)} was read from {event.platform}."
         case SubscriptionSynced():
-            one = event.subscription
-            return f"The subscription {quoted(one.id)} was read from {event.platform}: {one.status.replace('_', ' ')}."
+            plan = event.subscription
+            return (
+                f"The subscription {quoted(plan.id)} was read from {event.platform}: {plan.status.replace('_', ' ')}."
+            )
         case InvoiceSynced():
             bill = event.invoice
             return f"The invoice {quoted(bill.id)} was read from {event.platform}: {bill.status}, {money(bill.total)}."
         case CreditNoteSynced():
             note = event.credit_note
             return f"The credit note {quoted(note.id)} was read from {event.platform}: {money(note.money)}."
+        case ObstacleEncountered():
+            one = event.inexpressible
+            kind = one.kind.replace("_", " ")
+            return f"The {kind} {quoted(one.id)} of {event.platform} cannot be told here: {noted(one.obstacle)}."
+        case _:
+            return None
+
+
+def _of_whom_they_are_told(event: Event) -> str | None:
+    match event:
+        case SendingStarted():
+            return (
+                f"Usage of {quoted(event.account)} since {instant(event.since)} was to be told to {event.platform} "
+                f"from then on, as the customer {quoted(event.customer)}."
+            )
+        case SendingStopped():
+            return f"Usage of {quoted(event.account)} was to be told to {event.platform} no more."
+        case MeterMapped():
+            name = event.meter if event.event_type is None else event.event_type
+            return f"Usage in the meter {quoted(event.meter)} was to be told to {event.platform} as {quoted(name)}."
         case _:
             return None
 

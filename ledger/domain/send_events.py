@@ -13,8 +13,12 @@ SendOutcome = Literal["accepted", "delivered_before", "rejected", "unknown"]
 """`delivered_before`: the platform knows the identifier already. `unknown`: no answer came; it may have arrived."""
 
 
-class UsageSend(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One usage event as a platform's meter is told it: `position` is ours, `identifier` what makes it unique there."""
+class UsageSend(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One usage event as a platform's meter is told it: `position` is ours, `identifier` what makes it unique there.
+
+    One that `repeats` an earlier send tells the same anew, because that one surely does not count there. One that
+    `undoes` another takes its value back, because that one can be cancelled no more.
+    """
 
     identifier: str
     position: int
@@ -24,6 +28,8 @@ class UsageSend(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     event_type: str
     value: Decimal
     timestamp: datetime
+    repeats: str | None = None
+    undoes: str | None = None
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -35,13 +41,48 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     message: str | None = None
 
 
+class SendingStarted(Event, frozen=True, kw_only=True):
+    """Usage of the account that is recorded from here on and occurred at or after `since` is told to the platform."""
+
+    TOPIC = "SendingStarted"
+
+    platform: str
+    account: str
+    customer: str
+    since: datetime
+
+
+class SendingStopped(Event, frozen=True, kw_only=True):
+    """Usage of the account that is recorded from here on is not told to the platform."""
+
+    TOPIC = "SendingStopped"
+
+    platform: str
+    account: str
+
+
+class MeterMapped(Event, frozen=True, kw_only=True):
+    """Usage in the meter is told to the platform's meter of `event_type` from here on; of its own key where None."""
+
+    TOPIC = "MeterMapped"
+
+    platform: str
+    meter: str
+    event_type: str | None
+
+
 class UsageSendIntended(Event, frozen=True, kw_only=True):
-    """These sends are about to leave, together. Nothing is ever sent that is not in the log before."""
+    """These sends are about to leave, from `intended_at` on. Nothing is ever sent that is not in the log before.
+
+    `derived_up_to` is how far the log was turned into sends when this was written: nobody derives them again.
+    """
 
     TOPIC = "UsageSendIntended"
 
     platform: str
     batch: str
+    intended_at: datetime
+    derived_up_to: int
     sends: tuple[UsageSend, ...]
 
 
@@ -63,7 +104,7 @@ class UsageSendSettled(Event, frozen=True, kw_only=True):
 
 
 class SendCancelIntended(Event, frozen=True, kw_only=True):
-    """A send is about to be cancelled on the platform, because the usage event at `position` was voided."""
+    """A send is to be cancelled on the platform, because the event at `position` voids or amends its usage."""
 
     TOPIC = "SendCancelIntended"
 
@@ -74,7 +115,7 @@ class SendCancelIntended(Event, frozen=True, kw_only=True):
 
 
 class SendCancelSettled(Event, frozen=True, kw_only=True):
-    """What became of a cancel."""
+    """What became of a cancel; where it is `rejected`, `code` says what was done instead or why nothing can be."""
 
     TOPIC = "SendCancelSettled"
 

@@ -4,7 +4,7 @@ import re
 from decimal import Decimal
 from typing import Final
 
-from ledger.domain import platform_sentences, trust_sentences
+from ledger.domain import case_sentences, platform_sentences, trust_sentences
 from ledger.domain.events import (
     AccountAliased,
     AccountAliasRemoved,
@@ -47,7 +47,9 @@ def sentence(event: Event) -> str:
         or _of_offers(event)
         or _of_contracts(event)
         or trust_sentences.sentence(event)
+        or case_sentences.sentence(event)
         or platform_sentences.sentence(event)
+        or case_sentences.sentence(event)
         or _of_topic(event)
     )
     return said if len(said) <= SENTENCE_LENGTH_MAX else f"{said[: SENTENCE_LENGTH_MAX - 4]} ..."

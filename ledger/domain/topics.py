@@ -12,6 +12,15 @@ from ledger.domain.adjustment_events import (
     ReasonCodeRetired,
 )
 from ledger.domain.audit_events import AttemptRefused, AttemptRepeated, UsageBackfilled
+from ledger.domain.case_events import (
+    CaseAssigned,
+    CaseCommented,
+    CaseOpened,
+    CaseReassessed,
+    CaseReopened,
+    CaseResolved,
+    CaseSettled,
+)
 from ledger.domain.closing_events import InvoiceClosed, LateUsageAssessed, PeriodClosed
 from ledger.domain.events import (
     AccountAliased,
@@ -51,12 +60,16 @@ from ledger.domain.platform_events import (
     PriceSynced,
     SubscriptionSynced,
 )
+from ledger.domain.reconciliation_events import ReconciliationFinished
 from ledger.domain.replay_events import ReplayFinished
 from ledger.domain.send_events import (
     CreditSendIntended,
     CreditSendSettled,
+    MeterMapped,
     SendCancelIntended,
     SendCancelSettled,
+    SendingStarted,
+    SendingStopped,
     UsageSendIntended,
     UsageSendSettled,
 )
@@ -102,6 +115,7 @@ EVENTS: tuple[type[Event], ...] = (
     AttemptRepeated,
     UsageBackfilled,
     ReplayFinished,
+    ReconciliationFinished,
     PlatformNotified,
     CustomerSynced,
     PlatformMeterSynced,
@@ -110,12 +124,22 @@ EVENTS: tuple[type[Event], ...] = (
     InvoiceSynced,
     CreditNoteSynced,
     ObstacleEncountered,
+    SendingStarted,
+    SendingStopped,
+    MeterMapped,
     UsageSendIntended,
     UsageSendSettled,
     SendCancelIntended,
     SendCancelSettled,
     CreditSendIntended,
     CreditSendSettled,
+    CaseOpened,
+    CaseReassessed,
+    CaseAssigned,
+    CaseCommented,
+    CaseResolved,
+    CaseReopened,
+    CaseSettled,
 )
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _decoders = {event.TOPIC: msgspec.json.Decoder(event, float_hook=exact_number) for event in EVENTS}

@@ -16,6 +16,7 @@ from ledger.domain.audit_events import AttemptRefused, AttemptRepeated, UsageBac
 from ledger.domain.closing_events import InvoiceClosed, LateUsageAssessed, PeriodClosed
 from ledger.domain.events import Event
 from ledger.domain.phrases import because, instant, money, noted, quoted
+from ledger.domain.reconciliation_events import ReconciliationFinished
 from ledger.domain.replay_events import ReplayFinished
 from ledger.domain.values import plain
 
@@ -107,6 +108,11 @@ def _of_attempts(event: Event) -> str | None:
             )
         case ReplayFinished(unreadable=one) if one is not None:
             return f"A replay of the log stopped at position {one.position}: {noted(one.why)}."
+        case ReconciliationFinished():
+            return (
+                f"A reconciliation with {quoted(event.platform)} compared {event.compared} numbers: "
+                f"{event.agreeing} agree, {event.differing} differ."
+            )
         case _:
             return None
 

@@ -41,6 +41,7 @@ from ledger.graphql.invoices import PROJECTING, READING, Invoice, InvoiceRequest
 from ledger.graphql.log import EventConnection, EventRequest, events
 from ledger.graphql.nodes import Node
 from ledger.graphql.pages import EVENTS_PAGE_MAX, CountedConnection, Page, edges_of, page
+from ledger.graphql.platforms import AccountPlatform
 from ledger.graphql.scalars import BigInt, Position
 from ledger.graphql.usage import (
     ROWS_DEFAULT,
@@ -194,6 +195,11 @@ class Account(Node):
         """At most 100 a page; `last` begins with the newest."""
         wanted = page(first=first, after=after, last=last, before=before)
         return await account_history(info.context, self.key, wanted, includes_usage=include_usage)
+
+    @field("What billing platforms hold of the account.", needs=Needs("read_usage"))
+    def platform(self) -> AccountPlatform:
+        """Of the customers there whose ids are aliases of it."""
+        return AccountPlatform(names=[self.key, *self.aliases])
 
     @field("The account's closed billing periods, in order of start.", needs=Needs("read_usage"))
     async def closed_periods(

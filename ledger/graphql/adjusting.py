@@ -183,7 +183,7 @@ class AdjustmentMutation:
         self, info: Info, account: str, adjustment: AdjustmentInput, expires_at: datetime | None = None
     ) -> AdjustmentDecision:
         """It expires in two weeks, unless another time is told: from an hour to 90 days."""
-        return await _propose(info.context, account, adjustment, expires_at)
+        return await propose(info.context, account, adjustment, expires_at)
 
     @field(
         "Ask for an approved adjustment to be undone, by one that is its exact opposite.",
@@ -203,7 +203,7 @@ class AdjustmentMutation:
     ) -> AdjustmentDecision:
         """`key` is the new one's."""
         rests_on = tuple(one.struct() for one in evidence or ())
-        return await _propose(info.context, account, (adjustment, key, reason, note, rests_on), expires_at)
+        return await propose(info.context, account, (adjustment, key, reason, note, rests_on), expires_at)
 
     @field(
         "Let another person's adjustment hold.",
@@ -281,10 +281,10 @@ Undoing = tuple[str, str, str, str, tuple[adjustment_events.Evidence, ...]]
 """What is reversed, the new key, reason, note and evidence."""
 
 
-async def _propose(
+async def propose(
     context: Context, account: str, told: AdjustmentInput | Undoing, expires_at: datetime | None
 ) -> AdjustmentDecision:
-    """Work out the effect and propose; anew where another adjustment was decided on in between."""
+    """Work out the effect and propose; anew where another adjustment was decided on in between. Raises `PROPOSING`."""
     person, until = person_of(context), expiry(expires_at)
     for attempt in range(ATTEMPTS_MAX):
         await context.follower.refresh()

@@ -24,7 +24,7 @@ class AdjustmentEvidenceInput(StructInput):
     STRUCT = adjustment_events.Evidence
 
     kind: EvidenceKind
-    reference: str = strawberry.field(description="An event's position, or a key; an invoice's or case's is any text.")
+    reference: str = strawberry.field(description="An event's position, or a key; an invoice's is any text.")
 
 
 @strawberry.input(description="What is to be put right: an amount, or for USAGE a meter and a quantity.")

@@ -35,7 +35,7 @@ class AdjustmentKind(Enum):
     WRITE_OFF = "write_off"
 
 
-@strawberry.enum(description="What a reason code is for: a kind of adjustment, or a REJECTION.")
+@strawberry.enum(description="What a reason code is for: a kind of adjustment, a REJECTION, the RESOLUTION of a case.")
 class ReasonUse(Enum):
     """As `ledger.domain.adjustment_events.ReasonUse`."""
 
@@ -44,6 +44,7 @@ class ReasonUse(Enum):
     USAGE = "usage"
     WRITE_OFF = "write_off"
     REJECTION = "rejection"
+    RESOLUTION = "resolution"
 
 
 @strawberry.enum(description="Where an adjustment stands; an EXPIRED one was not decided on in time.")

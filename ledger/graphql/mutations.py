@@ -31,6 +31,7 @@ from ledger.graphql.access import Needs
 from ledger.graphql.accounts import Account
 from ledger.graphql.adjusting import AdjustmentMutation
 from ledger.graphql.agreements import AgreementMutation
+from ledger.graphql.casework import CaseMutation
 from ledger.graphql.closings import ClosingMutation
 from ledger.graphql.context import Info
 from ledger.graphql.contract_inputs import billable
@@ -61,7 +62,7 @@ class MeterDecision:
 
 @leaving_traces
 @strawberry.type(description="Everything that can be changed.")
-class Mutation(AgreementMutation, AdjustmentMutation, ClosingMutation, MendingMutation):
+class Mutation(AgreementMutation, AdjustmentMutation, CaseMutation, ClosingMutation, MendingMutation):
     """Each field declares the right that it needs and the refusals that it may answer."""
 
     @field(

@@ -23,12 +23,26 @@ from ledger.domain.refusals import (
     PositionNotSealed,
     TreeSizeUnknown,
 )
-from ledger.graphql import closings, comparisons, held, invoices, log, meters, plans, replays, seals, watermarks
+from ledger.graphql import (
+    closings,
+    comparisons,
+    held,
+    invoices,
+    log,
+    meters,
+    plans,
+    platforms,
+    replays,
+    seals,
+    watermarks,
+)
 from ledger.graphql.access import Needs
 from ledger.graphql.accounts import Account, AccountConnection, account_page, find_account
 from ledger.graphql.adjustment_queries import AdjustmentQuery
 from ledger.graphql.adjustments import find_adjustments
 from ledger.graphql.agreements import TERMS
+from ledger.graphql.case_queries import CaseQuery
+from ledger.graphql.cases import case_node
 from ledger.graphql.comparisons import Sample, WhatIf
 from ledger.graphql.context import Context, Info
 from ledger.graphql.contract_inputs import PlanChoiceInput
@@ -42,6 +56,7 @@ from ledger.graphql.meters import Meter, MeterConnection
 from ledger.graphql.nodes import Node, kind_and_key
 from ledger.graphql.pages import EVENTS_PAGE_MAX, page, position_of
 from ledger.graphql.plans import Plan, PlanConnection, PlanTermsInput
+from ledger.graphql.platforms import Following
 from ledger.graphql.previews import InvoicePreview, QuantityInput, preview_invoice
 from ledger.graphql.replays import Replay
 from ledger.graphql.scalars import Position
@@ -60,7 +75,7 @@ class Viewer:
 
 
 @strawberry.type(description="Everything that can be read.")
-class Query(AdjustmentQuery):
+class Query(AdjustmentQuery, CaseQuery):
     """Each field declares the right that it needs."""
 
     @field("The API key that asks.", needs=Needs(None))
@@ -214,6 +229,11 @@ class Query(AdjustmentQuery):
         """By name."""
         return await watermarks.projections(info.context)
 
+    @field("The billing platforms that tell the ledger what happens there.", needs=Needs("read_log", is_global=True))
+    async def platforms(self, info: Info) -> list[Following]:
+        """By name. Not for bound keys."""
+        return await platforms.followings(info.context)
+
     @field("What the latest replays found, newest first.", needs=Needs("read_log", is_global=True))
     async def replays(self, info: Info, first: int = 10) -> list[Replay]:
         """At most 100. Not for bound keys."""
@@ -271,6 +291,8 @@ async def _node(context: Context, kind: str, key: str) -> Node | None:
             if context.key.account not in (None, account):
                 return None
             return next(iter(await find_adjustments(context, account, [adjustment])), None)
+        case "Case" if may(context.key, "read_usage"):
+            return await case_node(context, key)
         case "Plan" if may(context.key, "read_usage"):
             return plans.plan(context, key)
         case "InvoiceLine" if may(context.key, "read_usage"):

@@ -10,14 +10,14 @@ from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 from strawberry.types.union import StrawberryUnion
 
-from ledger.domain import adjustment_refusals, closing_refusals, pricing_refusals  # noqa: F401 - makes them known
+from ledger.domain import adjustment_refusals, case_refusals, closing_refusals, pricing_refusals  # noqa: F401 - makes them known
 from ledger.domain import refusals as rules
 from ledger.graphql.context import Info
 from ledger.graphql.scalars import BigInt, Position
 
 POSITIONS: Final = frozenset({"position", "settled_by", "wanted", "reached", "head"})
 """The facts that are places in the log."""
-RENAMED: Final = {"account": "account_key", "meter": "meter_key", "adjustment": "adjustment_key"}
+RENAMED: Final = {"account": "account_key", "meter": "meter_key", "adjustment": "adjustment_key", "case": "case_key"}
 """Facts that are keys are called so: elsewhere the plain word is the object, and one selection may ask for both."""
 COMMON: Final[tuple[type[rules.Refusal], ...]] = (
     rules.Forbidden,

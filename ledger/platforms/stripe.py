@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
@@ -109,7 +110,9 @@ class StripePlatform:
         """As `Platform.fetch`. Prices and drafts may be deleted too: there is none then."""
         place = PLACES[kind]
         try:
-            found = await self._connection.get(f"{place.path}/{object_id}", msgspec.Raw, **place.fetching)
+            found = await self._connection.get(
+                f"{place.path}/{quote(object_id, safe='')}", msgspec.Raw, **place.fetching
+            )
         except PlatformRefused as refused:
             if refused.code == "resource_missing":
                 return None

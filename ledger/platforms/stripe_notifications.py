@@ -19,6 +19,8 @@ from ledger.platforms.port import NotificationForged, NotificationUnreadable, Re
 from ledger.platforms.stripe_references import Reference, reference
 
 NAME: Final = "stripe"
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+SECOND: Final = timedelta(seconds=1)
 TOLERANCE: Final = timedelta(seconds=300)
 """How old a signature may be, and how far ahead of our clock. docs.stripe.com/webhooks#replay-attacks"""
 VERSION_MIN: Final = "2025-03-31"
@@ -35,7 +37,7 @@ KINDS: Final[dict[str, ObjectKind]] = {
 OF_INVOICES: Final = frozenset(("invoice_payment", "invoiceitem"))
 """Objects whose changes change the invoice that they name."""
 REPORTS: Final = frozenset(("v1.billing.meter.error_report_triggered", "v1.billing.meter.no_meter_found"))
-ID_LENGTH_MAX: Final = 255
+NAME_LENGTH_MAX: Final = 255
 
 
 class _Thing(msgspec.Struct, frozen=True):
@@ -109,7 +111,8 @@ def check_signature(body: bytes, header: str | None, secrets: Sequence[str], now
         except UnicodeDecodeError:
             break
         signed_at = next(part[2:] for part in header.split(",") if part.startswith("t="))
-        if abs(now.timestamp() - int(signed_at)) > TOLERANCE.total_seconds():
+        age_seconds = (now - EPOCH) // SECOND - int(signed_at)
+        if abs(age_seconds) > TOLERANCE // SECOND:
             raise NotificationForged("The signature is older than five minutes.", code="signature_stale")
         return
     raise NotificationForged("The signature is of no secret that is known here.", code="signature_invalid")
@@ -122,9 +125,10 @@ def notified_of(body: bytes | msgspec.Raw) -> PlatformNotified:
         text = bytes(body).decode()
     except (msgspec.MsgspecError, ValueError, RecursionError) as fault:
         raise NotificationUnreadable(f"The body is no event: {str(fault)[:200]}", code="body_unreadable") from None
-    if told.object not in ("event", "v2.core.event") or not 0 < len(told.id) <= ID_LENGTH_MAX or "\0" in text:
-        raise NotificationUnreadable("The body is no event.", code="body_unreadable")
     kind, object_id = _subject(told)
+    names = (told.id, told.type, object_id or "none")
+    if told.object not in ("event", "v2.core.event") or not all(map(_is_name, names)):
+        raise NotificationUnreadable("The body is no event.", code="body_unreadable")
     created = told.created if isinstance(told.created, datetime) else datetime.fromtimestamp(told.created, UTC)
     return PlatformNotified(
         platform=NAME,
@@ -136,6 +140,10 @@ def notified_of(body: bytes | msgspec.Raw) -> PlatformNotified:
         body=text,
         obstacle=_obstacle(told.api_version) if told.object == "event" else None,
     )
+
+
+def _is_name(text: str) -> bool:
+    return 0 < len(text) <= NAME_LENGTH_MAX and text.isprintable()
 
 
 def _subject(told: _Told) -> tuple[str, str]:

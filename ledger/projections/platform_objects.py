@@ -49,22 +49,26 @@ on conflict (platform) do update set
     last_recorded_at = excluded.last_recorded_at, position = excluded.position
 """
 SELECT_PAGE = """
-select kind, id, topic, state, position from platform_objects
+select platform, topic, state, position from platform_objects
 where platform = $1 and kind = $2 and ($3::text[] is null or customer = any($3)) and ($4::text is null or id > $4)
 order by id limit $5
 """
 SELECT_BY_ID = """
-select kind, id, topic, state, position from platform_objects
+select platform, topic, state, position from platform_objects
 where platform = $1 and kind = $2 and id = any($3::text[]) order by id limit 10000
 """
 SELECT_OVERLAPPING = """
-select kind, id, topic, state, position from platform_objects
+select platform, topic, state, position from platform_objects
 where platform = $1 and kind = $2 and customer = any($3::text[])
   and starts_at < $5 and coalesce(ends_at, 'infinity') > $4
 order by customer, starts_at, id limit 10000
 """
+SELECT_OF_CUSTOMERS = """
+select platform, topic, state, position from platform_objects
+where kind = $1 and customer = any($2::text[]) order by starts_at desc nulls last, platform, id limit $3
+"""
 SELECT_OBSTACLES = """
-select kind, id, topic, state, position from platform_objects
+select platform, topic, state, position from platform_objects
 where platform = $1 and obstacle is not null order by kind, id limit 10000
 """
 SELECT_NEWS = """
@@ -78,6 +82,7 @@ class Seen(NamedTuple):
 
     one: PlatformObject
     position: int
+    platform: str
 
 
 class News(NamedTuple):
@@ -193,6 +198,11 @@ async def objects_overlapping(
     return _read(await pool.fetch(SELECT_OVERLAPPING, platform, kind, list(customers), start, end))
 
 
+async def objects_of_customers(pool: Pool, kind: ObjectKind, customers: Sequence[str], *, limit: int) -> list[Seen]:
+    """What some customers have at any platform, the latest first."""
+    return _read(await pool.fetch(SELECT_OF_CUSTOMERS, kind, list(customers), min(limit, ROWS_MAX)))
+
+
 async def obstacles(pool: Pool, platform: str) -> list[Seen]:
     """What cannot be told or rated in the ledger's words, in order of kind and id; at most 10,000."""
     return _read(await pool.fetch(SELECT_OBSTACLES, platform))
@@ -204,4 +214,7 @@ async def news(pool: Pool) -> list[News]:
 
 
 def _read(rows: Sequence[asyncpg.Record]) -> list[Seen]:
-    return [Seen(object_of(cast("SyncEvent", decode(row["topic"], row["state"]))), row["position"]) for row in rows]
+    return [
+        Seen(object_of(cast("SyncEvent", decode(row["topic"], row["state"]))), row["position"], row["platform"])
+        for row in rows
+    ]

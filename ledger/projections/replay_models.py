@@ -13,7 +13,7 @@ import msgspec
 
 from ledger.database import Connection
 from ledger.domain.replaying import AccountDigest, Evidence, StoredRow
-from ledger.projections import accounts, adjustments, platform_objects, usage_lane
+from ledger.projections import accounts, adjustments, cases, platform_objects, sends_fold, usage_lane
 
 ACCOUNTS_MAX: Final = 1_000_000
 ROWS_MAX: Final = 1_000_000
@@ -93,6 +93,48 @@ MODELS: Final = (
         columns=_columns("notifications last_event_id last_kind last_created_at last_recorded_at position"),
         first="t.position",
         last="t.position",
+    ),
+    Model(
+        table="cases",
+        cursor=cases.NAME,
+        source="cases t",
+        account="coalesce(t.account, '')",
+        key=_columns("key"),
+        columns=_columns(
+            "platform subject account customer meter starts_at ends_at standing cause assignee currency opened_at "
+            "opened_position position state",
+            numbers="money_minor_units",
+        ),
+        first="t.opened_position",
+        last="t.position",
+    ),
+    Model(
+        table="sends",
+        cursor=sends_fold.NAME,
+        source="sends t",
+        account="t.account",
+        key=_columns("platform identifier"),
+        columns=_columns(
+            "batch meter customer event_type usage_position timestamp repeats undoes state code message attempts "
+            "intended_at due_at settled_at cancel cancelled_by intended_position settled_position",
+            numbers="value",
+        ),
+        first="t.intended_position",
+        last="coalesce(t.settled_position, t.intended_position)",
+    ),
+    Model(
+        table="credit_sends",
+        cursor=sends_fold.NAME,
+        source="credit_sends t",
+        account="t.account",
+        key=_columns("platform account adjustment"),
+        columns=_columns(
+            "customer instrument invoice currency identifier state reference code message attempts settled_at "
+            "intended_position settled_position",
+            numbers="minor_units",
+        ),
+        first="t.intended_position",
+        last="coalesce(t.settled_position, t.intended_position)",
     ),
     Model(
         table="usage_series",

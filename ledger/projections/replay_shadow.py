@@ -14,7 +14,7 @@ from ledger.domain.meters import MeterEvent, evolve
 from ledger.domain.replaying import definitions
 from ledger.domain.topics import decode
 from ledger.event_log import PAGE_EVENTS_MAX, EventLog, LogHasHole
-from ledger.projections import accounts, adjustments, platform_objects, usage_series
+from ledger.projections import accounts, adjustments, cases, platform_objects, sends_fold, usage_series
 from ledger.projections.usage_lane import MAIN, Lane
 from ledger.projections.watermark import cursor
 
@@ -62,6 +62,8 @@ STEPS: Final[dict[str, Step]] = {
     accounts.NAME: accounts.step,
     adjustments.NAME: adjustments.step,
     platform_objects.NAME: platform_objects.step,
+    cases.NAME: cases.step,
+    sends_fold.NAME: sends_fold.step,
 }
 """By cursor the steps of the read models that are folded beside usage, whose lane has more to look after."""
 FOLLOWERS: Final = (MAIN, *STEPS)

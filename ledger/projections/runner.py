@@ -9,7 +9,7 @@ import structlog
 from ledger.database import Pool
 from ledger.domain.refusals import LedgerUnavailable
 from ledger.event_log import CONNECTION_LOST, EventLog
-from ledger.projections import accounts, adjustments, platform_objects
+from ledger.projections import accounts, adjustments, cases, platform_objects, sends_fold
 from ledger.projections.usage_lane import BUILD, MAIN, Lane
 from ledger.projections.watermark import CursorMoved
 
@@ -65,6 +65,8 @@ class Projector:
             is_more |= await accounts.step(self._pool, self._log)
             is_more |= await adjustments.step(self._pool, self._log)
             is_more |= await platform_objects.step(self._pool, self._log)
+            is_more |= await cases.step(self._pool, self._log)
+            is_more |= await sends_fold.step(self._pool, self._log)
         return is_more
 
     async def _step_usage(self) -> bool:

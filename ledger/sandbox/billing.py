@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from ledger.domain.agreements import Commitment, ContractTerms, CreditGrant, Entitlement, PlanChoice
+from ledger.domain.agreements import Commitment, ContractTerms, CreditGrant, Entitlement, LatePolicy, PlanChoice
 from ledger.domain.charges import Cell, Charge, Dimensional, Graduated, Package, PerUnit, Volume
 from ledger.domain.contracting import GrantCredit, StartContract
 from ledger.domain.money import Money
@@ -83,6 +83,7 @@ def contracts(opened_at: datetime, month_end: datetime) -> Iterator[StartContrac
         terms = ContractTerms(
             currency=currency,
             alignment="calendar" if number % 2 else "anniversary",
+            late_usage=LatePolicy(action="bill_now" if plan == "scale" else "carry_forward", small_amount=D(2)),
             entitlements=(Entitlement(meter="seats", quantity=D(25)),),
             commitments=commitments,
         )

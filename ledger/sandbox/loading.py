@@ -1,11 +1,11 @@
-"""Sends usage to a running ledger as any customer's gateway would: over HTTP, in batches, under an API key."""
+"""Asks a running ledger as any client would: usage over HTTP in batches, decisions over GraphQL, under an API key."""
 
 import http.client
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,21 +17,36 @@ REPEATED: Final = (http.HTTPStatus.SERVICE_UNAVAILABLE, http.HTTPStatus.TOO_MANY
 
 
 class NotAccepted(Exception):
-    """The ledger turned a batch down; the message is its answer."""
+    """The ledger turned a batch or a question down; the message is its answer."""
 
 
-def send_usage(
-    events: Iterable[dict[str, Any]], *, url: str, key: str, progress: Callable[[int], None], stop: threading.Event
-) -> Counter[str]:
+class Client(NamedTuple):
+    """Where a ledger answers, and the API key to ask it with. A question ends once `stop` is set."""
+
+    url: str
+    key: str
+    stop: threading.Event
+
+    def ask(self, query: str, **variables: object) -> dict[str, Any]:
+        """The data of a GraphQL answer, refusals among them. Raises `NotAccepted` where it has errors."""
+        body = msgspec.json.encode({"query": query, "variables": variables})
+        answer = _post(self, "/graphql", "application/json", body)
+        if answer.get("errors"):
+            raise NotAccepted(msgspec.json.encode(answer["errors"]).decode()[:300])
+        data: dict[str, Any] = answer["data"]
+        return data
+
+
+def send_usage(events: Iterable[Mapping[str, Any]], client: Client, progress: Callable[[int], None]) -> Counter[str]:
     """Send all events and return how many had which fate: stored, duplicate, held (stored too), refused.
 
     `progress` gets the number of events sent so far. A ledger that is busy, or away for a moment, is asked again:
-    ids make that safe. Raises `NotAccepted`, also once `stop` is set.
+    ids make that safe. Raises `NotAccepted`, also once the client stops.
     """
     fates: Counter[str] = Counter()
     sent = 0
     for batch in _batches(events):
-        answer = _post(url, key, msgspec.json.encode(batch), stop)
+        answer = _post(client, "/v1/usage", "application/cloudevents-batch+json", msgspec.json.encode(batch))
         fates["stored"] += answer["stored"]
         fates["duplicate"] += len(answer["duplicates"])
         fates["held"] += len(answer["held"])
@@ -41,18 +56,18 @@ def send_usage(
     return fates
 
 
-def _batches(events: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+def _batches(events: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
     remaining = iter(events)
     while batch := list(islice(remaining, BATCH_EVENTS)):
         yield batch
 
 
-def _post(url: str, key: str, body: bytes, stop: threading.Event) -> dict[str, Any]:
+def _post(client: Client, path: str, content_type: str, body: bytes) -> dict[str, Any]:
     status, content = 0, b"stopped before it was sent"
     for attempt in range(ATTEMPTS_MAX):
-        if stop.wait(min(1, attempt / 10)):
+        if client.stop.wait(min(1, attempt / 10)):
             break
-        status, content = _ask(url, key, body)
+        status, content = _ask(client, path, content_type, body)
         if status == http.HTTPStatus.OK:
             answer: dict[str, Any] = msgspec.json.decode(content)
             return answer
@@ -61,11 +76,11 @@ def _post(url: str, key: str, body: bytes, stop: threading.Event) -> dict[str, A
     raise NotAccepted(f"{status}: {content[:300].decode(errors='replace')}")
 
 
-def _ask(url: str, key: str, body: bytes) -> tuple[int, bytes]:
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/cloudevents-batch+json"}
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=TIMEOUT_SECONDS)
+def _ask(client: Client, path: str, content_type: str, body: bytes) -> tuple[int, bytes]:
+    headers = {"Authorization": f"Bearer {client.key}", "Content-Type": content_type}
+    connection = http.client.HTTPConnection(urlsplit(client.url).netloc, timeout=TIMEOUT_SECONDS)
     try:
-        connection.request("POST", "/v1/usage", body, headers)
+        connection.request("POST", path, body, headers)
         response = connection.getresponse()
         return response.status, response.read()
     except (OSError, http.client.HTTPException) as fault:

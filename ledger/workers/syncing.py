@@ -189,7 +189,7 @@ async def _sync_unlisted(
     changed, after = 0, None
     while known := await objects(pool, platform.name, kind, after=after):
         after = known[-1].one.id
-        for one, _ in known:
+        for one, *_ in known:
             if one.id not in listed and gone(one) != one:
                 changed += await _sync(pool, log, platform, Subject(platform.name, kind, one.id), clock)
     return changed

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import msgspec
+
 from ledger.domain.charges import Charge, PerUnit
 from ledger.domain.events import Event
 from ledger.domain.money import Money
@@ -30,8 +32,11 @@ from ledger.domain.platform_objects import (
 from ledger.domain.send_events import (
     CreditSendIntended,
     CreditSendSettled,
+    MeterMapped,
     SendCancelIntended,
     SendCancelSettled,
+    SendingStarted,
+    SendingStopped,
     Settlement,
     UsageSend,
     UsageSendIntended,
@@ -153,7 +158,22 @@ PLATFORM_EXAMPLES: dict[str, Event] = {
             kind="invoice", id="in_2", obstacle='the currency "XTS" is not one of ISO 4217', customer="cus_1"
         ),
     ),
-    "UsageSendIntended": UsageSendIntended(platform="stripe", batch="b1", sends=(SEND,)),
+    "SendingStarted": SendingStarted(platform="stripe", account="acme", customer="cus_1", since=START),
+    "SendingStopped": SendingStopped(platform="stripe", account="acme"),
+    "MeterMapped": MeterMapped(platform="stripe", meter="tokens", event_type="llm_tokens"),
+    "UsageSendIntended": UsageSendIntended(
+        platform="stripe", batch="1", intended_at=END, derived_up_to=9_007_199_254_740_993, sends=(SEND,)
+    ),
+    "UsageSendIntended.again": UsageSendIntended(
+        platform="stripe",
+        batch="2",
+        intended_at=END,
+        derived_up_to=9_007_199_254_740_993,
+        sends=(
+            msgspec.structs.replace(SEND, repeats=SEND.identifier),
+            msgspec.structs.replace(SEND, undoes=SEND.identifier),
+        ),
+    ),
     "UsageSendSettled": UsageSendSettled(
         platform="stripe",
         batch="b1",

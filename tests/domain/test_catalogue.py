@@ -29,7 +29,7 @@ from ledger.domain.events import (
     UsageMended,
     UsageRecorded,
 )
-from ledger.domain.metadata import Metadata
+from ledger.domain.metadata import Metadata, decode_metadata
 from ledger.domain.metering import Filter, MeterDefinition
 from ledger.domain.periods import Period
 from ledger.domain.pricing import PlanTerms
@@ -181,6 +181,20 @@ def test_metadata_leaves_out_what_is_not_known() -> None:
     assert (
         Metadata(actor="key:a", request="r", causation=3).encode() == b'{"actor":"key:a","request":"r","causation":3}'
     )
+
+
+def test_metadata_of_any_age_is_read() -> None:
+    assert decode_metadata('{"actor":"cli"}') == Metadata(actor="cli")
+    whole = Metadata(
+        actor="key:a",
+        request="r",
+        person="Olivia",
+        role="ops",
+        source="graphql",
+        operation="voidUsage",
+        path="mine",
+    )
+    assert decode_metadata(whole.encode()) == whole
 
 
 PROPERTIES = st.dictionaries(

@@ -35,7 +35,9 @@ from ledger.domain.events import (
 from ledger.domain.metering import Filter, MeterDefinition
 from ledger.domain.topics import EVENTS, decode, encode
 from tests.domain.billing_examples import BILLING_EXAMPLES
+from tests.domain.case_examples import CASE_EXAMPLES
 from tests.domain.platform_examples import PLATFORM_EXAMPLES
+from tests.domain.reconciliation_examples import RECONCILIATION_EXAMPLES
 from tests.domain.replay_examples import REPLAY_EXAMPLES
 from tests.domain.trust_examples import TRUST_EXAMPLES
 
@@ -98,8 +100,10 @@ EXAMPLES: dict[str, Event] = {
     ),
     "KeyRevoked": KeyRevoked(key_id="0a1b2c"),
     **BILLING_EXAMPLES,
+    **CASE_EXAMPLES,
     **PLATFORM_EXAMPLES,
     **REPLAY_EXAMPLES,
+    **RECONCILIATION_EXAMPLES,
     **TRUST_EXAMPLES,
 }
 

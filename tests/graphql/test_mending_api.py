@@ -6,6 +6,10 @@ from typing import Any
 import pytest
 
 from tests.edges import YESTERDAY, Edge, define_tokens_meter, open_accounts
+from tests.graphql.billing import GRADUATED, MARCH, agree, charge, used
+from tests.graphql.billing import tell as tell_billed
+from tests.graphql.test_closings_api import close, closed
+from tests.graphql.test_explain_api import EVENTS
 
 TELL = "mutation ($events: [UsageEventInput!]!) { recordUsage(events: $events) { ... on UsageReceipt { position } } }"
 VOID = """
@@ -234,3 +238,36 @@ async def test_a_backfill_is_bounded(edge: Edge) -> None:
     await begin(edge)
     answer = await edge.data(BACKFILL, {"events": [told(number) for number in range(1_001)]})
     assert answer["backfillUsage"]["code"] == "argument_invalid"
+
+
+async def test_what_is_voided_or_backfilled_in_a_closed_period_is_late_and_changes_no_bill(edge: Edge) -> None:
+    """Fails where `usage_of` takes every topic that begins with "Usage": a backfill's announcement is no usage."""
+    await agree(edge, charge("all", GRADUATED))
+    [first, _] = await tell_billed(edge, [used(1, MARCH, 90), used(2, MARCH, 20)])
+    await close(edge)
+    before = (await closed(edge))["closedPeriods"]["edges"][2]["node"]
+    voided = (await edge.data(VOID, {"position": first}))["voidUsage"]
+    backfilled = (await edge.data(BACKFILL, {"events": [told(8, time=MARCH.isoformat())]}))["backfillUsage"]
+    assert backfilled["stored"] == 1
+    after = (await closed(edge))["closedPeriods"]["edges"][2]["node"]
+    assert after["invoice"] == before["invoice"]
+    late = [one["node"]["position"] for one in after["lateUsage"]["edges"]]
+    assert late == [voided["position"], backfilled["position"]]
+
+
+async def test_the_evidence_of_a_line_shows_what_was_voided_and_what_stands_in_its_place(edge: Edge) -> None:
+    await agree(edge, charge("all", GRADUATED))
+    [first, second, third] = await tell_billed(edge, [used(1, MARCH, 1), used(2, MARCH, 2), used(3, MARCH, 4)])
+    voided = (await edge.data(VOID, {"position": first}))["voidUsage"]["position"]
+    amended = (await edge.data(AMEND, {"position": second, "correction": {"properties": {"tokens": 8}}}))["amendUsage"]
+    await edge.project()
+    query = """{ account(key: "acme") { projectedInvoice(at: "2026-03-15T00:00:00Z") {
+      ... on Invoice { lines { id kind quantity } } } } }"""
+    lines = (await edge.data(query))["account"]["projectedInvoice"]["lines"]
+    [line] = [one for one in lines if one["kind"] == "USAGE"]
+    assert line["quantity"] == "12"
+    shown = (await edge.data(EVENTS, {"id": line["id"], "all": True}))["node"]["events"]["edges"]
+    reasons = {one["node"]["position"]: one["node"]["reason"] for one in shown}
+    assert reasons == {first: "superseded", second: "superseded", third: None, amended["position"]: None}
+    [message] = [one["node"]["message"] for one in shown if one["node"]["position"] == first]
+    assert message == f"it was mended or dismissed by the event at position {voided}"

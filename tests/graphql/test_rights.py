@@ -14,7 +14,9 @@ from ledger.graphql.schema import make_schema
 from tests.edges import Edge, open_accounts
 
 RIGHTS = frozenset().union(*GRANTS.values())
-FREE = {(name, "id") for name in ("Node", "Account", "Meter", "Event", "Plan", "InvoiceLine", "Adjustment")}
+FREE = {
+    (name, "id") for name in ("Node", "Account", "Meter", "Event", "Plan", "ClosedPeriod", "InvoiceLine", "Adjustment")
+}
 """Resolvers that only put together what the object already holds."""
 EXPECTED = {
     "viewer": None,
@@ -29,11 +31,13 @@ EXPECTED = {
     "what_if": "read_usage",
     "held_usage": "read_usage",
     "events": "read_log",
+    "audit_trail": "read_log",
     "projections": "read_usage",
     "tree_heads": "read_log",
     "inclusion_proof": "read_log",
     "consistency_proof": "read_log",
     "replays": "read_log",
+    "platforms": "read_log",
     "record_usage": "record_usage",
     "open_account": "write_accounts",
     "rename_account": "write_accounts",
@@ -45,6 +49,11 @@ EXPECTED = {
     "retire_meter": "write_meters",
     "mend_held_usage": "mend_usage",
     "dismiss_held_usage": "mend_usage",
+    "backfill_usage": "mend_usage",
+    "amend_usage": "mend_usage",
+    "close_periods": "close_periods",
+    "assess_late_usage": "close_periods",
+    "void_usage": "mend_usage",
     "define_plan": "write_plans",
     "revise_plan": "write_plans",
     "retire_plan": "write_plans",

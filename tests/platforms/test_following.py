@@ -234,6 +234,18 @@ async def test_an_answer_that_was_asked_for_earlier_never_replaces_a_newer_one(f
     assert event == CustomerSynced(platform="stripe", customer=Customer(id="cus_1", name="new"))
 
 
+async def test_what_was_fetched_and_does_not_differ_is_not_kept_again(followed: Followed) -> None:
+    async def fetch(kind: ObjectKind, object_id: str) -> PlatformObject:
+        return Customer(id=object_id, name="Acme")
+
+    subject = Subject("stripe", "customer", "cus_1")
+    pool, log = followed.ledger.pool, followed.ledger.log
+    kept = [await sync_object(pool, log, subject, fetch, now=NOW, metadata=METADATA) for _ in range(2)]
+
+    assert kept == [1, None]
+    assert await followed.ledger.count() == 1
+
+
 async def test_a_list_that_was_begun_earlier_never_replaces_a_newer_answer(followed: Followed) -> None:
     """Fails where what was kept after the list was begun is not asked for by itself."""
     pool, log = followed.ledger.pool, followed.ledger.log

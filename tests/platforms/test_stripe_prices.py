@@ -5,12 +5,17 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ledger.domain.charges import Graduated, Package, PerUnit, Volume
+from ledger.domain.money import payable
 from ledger.domain.platform_objects import Price
+from ledger.domain.rating import Metered, rate
 from ledger.domain.tiers import Tier
 from ledger.platforms.stripe_connection import read
 from ledger.platforms.stripe_prices import TheirPrice, price_of
+from ledger.sandbox.stripe.rating import parts
 
 METERED = {"interval": "month", "interval_count": 1, "usage_type": "metered", "meter": "mtr_1"}
 
@@ -109,3 +114,58 @@ def test_a_price_of_an_agreed_quantity_has_no_meter() -> None:
 
     assert (price.interval, price.interval_count, price.meter, price.obstacle) == ("year", 2, None, None)
     assert priced(recurring=None).interval is None
+
+
+def cents(most: int = 1_000) -> st.SearchStrategy[str]:
+    """An amount in cents with up to 4 places."""
+    return st.decimals(0, most, places=4).map(lambda amount: f"{amount.normalize():f}")
+
+
+def tier(up_to: int | None) -> st.SearchStrategy[dict[str, Any]]:
+    fixed = {"up_to": st.just(up_to), "unit_amount_decimal": cents()}
+    return st.fixed_dictionaries(fixed | {"flat_amount_decimal": st.none() | cents()})
+
+
+TIERS = (
+    st.lists(st.integers(1, 500), unique=True, max_size=4)
+    .map(sorted)
+    .flatmap(lambda bounds: st.tuples(*map(tier, [*bounds, None])))
+)
+PRICES = st.one_of(
+    st.fixed_dictionaries({"unit_amount_decimal": cents()}),
+    st.fixed_dictionaries(
+        {
+            "unit_amount_decimal": cents(),
+            "transform_quantity": st.fixed_dictionaries(
+                {"divide_by": st.integers(2, 50), "round": st.sampled_from(["up", "down"])}
+            ),
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "billing_scheme": st.just("tiered"),
+            "tiers_mode": st.sampled_from(["graduated", "volume"]),
+            "tiers": TIERS,
+            "unit_amount_decimal": st.none(),
+        }
+    ),
+)
+
+
+@given(PRICES, st.decimals(-10, 1_000, places=2))
+def test_a_charge_comes_to_what_stripe_bills_but_for_the_cents_of_its_tiers(
+    differences: dict[str, Any], quantity: Decimal
+) -> None:
+    """Against the sandbox's own calculator, written from Stripe's pages. Stripe rounds each part, we the line."""
+    price = priced(**differences)
+    assert price.charge is not None, price.obstacle
+    theirs = parts(
+        {"transform_quantity": None, "billing_scheme": "per_unit"} | differences,
+        [*differences.get("tiers", ())],
+        quantity,
+    )
+
+    ours = payable(rate(price.charge, Metered(quantity=quantity)).amount, "EUR", price.charge.rounding)
+
+    apart = abs(ours.minor_units - sum(part.amount for part in theirs))
+    assert apart <= (len(theirs) + 1) // 2 if len(theirs) > 1 else apart == 0

@@ -48,6 +48,19 @@ class Dismiss(NamedTuple):
     number: int
 
 
+class Amend(NamedTuple):
+    """A person puts right the usage event that is `number`-th from the end of the log, counted round."""
+
+    number: int
+    changes: dict[str, Any]
+
+
+class Void(NamedTuple):
+    """A person takes out the usage event that is `number`-th from the end of the log, counted round."""
+
+    number: int
+
+
 class Project(NamedTuple):
     """The projector takes some steps of a size."""
 
@@ -55,7 +68,7 @@ class Project(NamedTuple):
     size: int
 
 
-Happening = AccountCommand | MeterCommand | Told | Mend | Dismiss | Project
+Happening = AccountCommand | MeterCommand | Told | Mend | Dismiss | Amend | Void | Project
 
 # Sampled from lists in which what matters most stands most often: most usage is to count, so that errors show.
 names = st.sampled_from("aaabbxxy")
@@ -113,6 +126,8 @@ decisions: list[st.SearchStrategy[Happening]] = [
     st.builds(RetireMeter, st.sampled_from(METERS), times),
     st.builds(Dismiss, st.integers(0, 9)),
     st.builds(Mend, st.integers(0, 9), corrections),
+    st.builds(Void, st.integers(0, 9)),
+    st.builds(Amend, st.integers(0, 9), corrections),
 ]
 projections = st.builds(Project, st.integers(1, 4), st.integers(1, 9))
 happenings: st.SearchStrategy[Happening] = st.one_of(*decisions, *[told] * 5, *[projections] * 3)
@@ -155,6 +170,10 @@ async def _happen(world: World, happening: Happening, resize: Callable[[int], No
             await world.mend(await _held(world, happening.number), **happening.changes)
         case Dismiss():
             await world.dismiss(await _held(world, happening.number))
+        case Amend():
+            await world.amend(await _told(world, happening.number), **happening.changes)
+        case Void():
+            await world.void(await _told(world, happening.number))
         case DefineMeter() | ChangeMeter() | RetireMeter():
             await world.meter(happening)
         case _:
@@ -166,3 +185,11 @@ async def _held(world: World, number: int) -> int:
     await world.project()
     held = [one.position for one in await world.held()]
     return held[number % len(held)] if held else number
+
+
+async def _told(world: World, number: int) -> int:
+    """The position of a usage event, or of some other where there is none: the command is refused then."""
+    rows = await world.ledger.pool.fetch(
+        "select position from events where topic in ('UsageRecorded', 'UsageMended') order by position desc"
+    )
+    return int(rows[number % len(rows)]["position"]) if rows else number

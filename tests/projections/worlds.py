@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from ledger.commands.accounts import change_account
-from ledger.commands.mending import dismiss_usage, mend_usage
+from ledger.commands.mending import amend_usage, dismiss_usage, mend_usage, void_usage
 from ledger.commands.meters import change_meter
 from ledger.domain.accounts import AccountCommand, AliasAccount, OpenAccount
 from ledger.domain.events import UsageRecorded
@@ -74,6 +74,18 @@ class World:
         await self.follower.refresh()
         command = DismissUsage(position, "test_traffic")
         return await dismiss_usage(self.ledger.log, self.follower.catalogue, command, now=NOW, metadata=METADATA)
+
+    async def amend(self, position: int, **changes: Any) -> int:
+        """Put right an event that counts."""
+        await self.follower.refresh()
+        command = MendUsage(position, "wrong_value", **changes)
+        return await amend_usage(self.ledger.log, self.follower.catalogue, command, now=NOW, metadata=METADATA)
+
+    async def void(self, position: int) -> int:
+        """Count an event that counts no more."""
+        await self.follower.refresh()
+        command = DismissUsage(position, "sent_twice")
+        return await void_usage(self.ledger.log, self.follower.catalogue, command, now=NOW, metadata=METADATA)
 
     async def project(self) -> None:
         """Let every read model catch up."""
