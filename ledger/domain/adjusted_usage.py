@@ -55,7 +55,9 @@ def takers(adjustment: Adjustment, segments: Iterable[Segment]) -> list[tuple[Se
 
 def adjusted(used: Iterable[Used], segments: Sequence[Segment], adjustments: Iterable[Adjustment]) -> list[Used]:
     """What was metered with what the usage adjustments among `adjustments` add to it or take off."""
-    found = {(one.segment, one.charge, one.group): one for one in used}
+    metered = list(used)
+    found = {(one.segment, one.charge, one.group): one for one in metered}
+    assert len(found) == len(metered), "usage comes once by charge, segment and group"
     for adjustment in adjustments:
         if adjustment.quantity is None:
             continue

@@ -17,7 +17,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ledger.sandbox.stripe import Sandbox
 
 DELIVERY_SECONDS_MAX: Final = 10
-STARTED_PAUSE_SECONDS: Final = 0.01
 INSIDE: Final = "http://sandbox.invalid"
 """Where a sandbox is asked within its own process; nothing is resolved."""
 
@@ -134,8 +133,6 @@ async def served(sandbox: Sandbox, app: ASGIApp, *, host: str, port: int) -> Asy
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="stripe sandbox")
         living = asyncio.create_task(sandbox.run(), name="stripe sandbox's clock")
         try:
-            while not server.started and not serving.done():
-                await asyncio.sleep(STARTED_PAUSE_SECONDS)
             yield f"http://{host}:{listener.getsockname()[1]}"
         finally:
             living.cancel()
