@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ledger.cli.demo_keys import KEYS, METADATA, demo_keys, write_whole
+from ledger.cli.demo_stripe import StandIn, bill_by, stand_in
 from ledger.cli.faults import CannotGoOn
 from ledger.cli.opening import Ledger, now, open_ledger, servers_directory
 from ledger.cli.processes import Host, Port
@@ -38,7 +39,7 @@ from ledger.domain.pricing_refusals import ContractsOverlap, GrantExists
 from ledger.domain.refusals import MeterExists, NameTaken
 from ledger.projections.catalogue import CatalogueFollower
 from ledger.projections.watermark import reach
-from ledger.sandbox.billing import HISTORY, PLANS, contracts
+from ledger.sandbox.billing import BILLED_BY_STRIPE, HISTORY, PLANS, contracts
 from ledger.sandbox.customers import CUSTOMERS, METERS
 from ledger.sandbox.loading import Client, NotAccepted, send_usage
 from ledger.sandbox.people import Team, work
@@ -76,7 +77,7 @@ def demo(host: Host = None, port: Port = None, events: Events = EVENTS_USUAL, fr
         shutil.rmtree(directory, ignore_errors=True)
     os.environ["LEDGER_DATA_DIR"] = str(directory)
     os.environ.setdefault("LEDGER_SEAL_PUBLISH", str(directory / "heads.txt"))
-    asyncio.run(run_until_stopped(chosen, partial(_load_and_announce, directory, events, chosen)))
+    asyncio.run(_run(directory, _story(directory, events), chosen))
 
 
 def _directory() -> Path:
@@ -89,12 +90,23 @@ def _story_path(directory: Path) -> Path:
     return directory / "demo.json"
 
 
-async def _load_and_announce(directory: Path, events: int, chosen: Settings, running: Running) -> None:
+async def _run(directory: Path, story: Story, chosen: Settings) -> None:
+    async with stand_in(directory, story.end) as stripe:
+        await run_until_stopped(chosen, partial(_load_and_announce, directory, story, chosen, stripe))
+
+
+async def _load_and_announce(
+    directory: Path, story: Story, chosen: Settings, stripe: StandIn | None, running: Running
+) -> None:
     async with open_ledger(running.database_url) as opened:
-        story = await _story(directory, opened, events)
-        keys = await demo_keys(directory, opened)
         if not story.is_loaded:
-            await _load(story, opened, running.url, keys)
+            await _require_ours(directory, opened)
+            write_whole(_story_path(directory), msgspec.json.encode(story))
+        keys = await demo_keys(directory, opened)
+        if stripe is not None:
+            stripe.tell(running.url)
+        if not story.is_loaded:
+            await _load(story, opened, running.url, keys, stripe)
             write_whole(_story_path(directory), msgspec.json.encode(msgspec.structs.replace(story, is_loaded=True)))
         held_events = (await opened.log.head()).position
     out.print(
@@ -108,35 +120,42 @@ async def _load_and_announce(directory: Path, events: int, chosen: Settings, run
     out.print(f"Each is kept in {directory}, in {', '.join(KEYS)}, which only you can read.", markup=False)
     if chosen.database_url is None:
         out.print(f"Other commands on this ledger: LEDGER_DATA_DIR={directory} ledger status", markup=False)
+    if stripe is not None:
+        out.print(
+            f"Stripe:    {stripe.address}, a stand-in that bills {len(BILLED_BY_STRIPE)} of the accounts", markup=False
+        )
     out.print("Ctrl-C stops it; the next start continues.")
 
 
-async def _story(directory: Path, opened: Ledger, events: int) -> Story:
-    """The story that this database was begun with, or a new one; raises `CannotGoOn` where it holds something else."""
+def _story(directory: Path, events: int) -> Story:
+    """The story that was begun in a directory, or a new one."""
     path = _story_path(directory)
-    head = await opened.log.head()
-    if path.exists() and head.position:
+    if path.exists():
         return msgspec.json.decode(path.read_bytes(), type=Story)
-    if not await _is_untouched(opened):
+    return Story(seed=2026, end=now().replace(minute=0, second=0, microsecond=0), events=events)
+
+
+async def _require_ours(directory: Path, opened: Ledger) -> None:
+    """Raise `CannotGoOn` where the database holds what no demo of this directory put there."""
+    if not _story_path(directory).exists() and not await _is_untouched(opened):
         raise CannotGoOn(
             "This database holds events that are not the demo's. The demo does not mix generated usage with them: "
             "give it an empty database, or run `ledger up`."
         )
-    story = Story(seed=2026, end=now().replace(minute=0, second=0, microsecond=0), events=events)
-    write_whole(path, msgspec.json.encode(story))
-    return story
 
 
 async def _is_untouched(opened: Ledger) -> bool:
     """Whether the log holds nothing but what our own worker wrote since it was started."""
     rows = await opened.log.page(after=0, before=FIRST_EVENTS + 1, limit=FIRST_EVENTS)
-    return len(rows) < FIRST_EVENTS and all(decode_metadata(row["metadata"]).source == "worker" for row in rows)
+    return len(rows) < FIRST_EVENTS and all(decode_metadata(row["metadata"]).actor == "worker" for row in rows)
 
 
-async def _load(story: Story, opened: Ledger, url: str, keys: Mapping[str, str]) -> None:
+async def _load(story: Story, opened: Ledger, url: str, keys: Mapping[str, str], stripe: StandIn | None) -> None:
     """Open the accounts, define the meters, send the usage; what an earlier start had done is passed over."""
     out.print(f"Loading a month of generated usage: about {story.events:,} events, none of them real.", markup=False)
     await _decide(opened, story)
+    if stripe is not None:
+        await bill_by(stripe, opened, story.end)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         usage = await asyncio.to_thread(lambda: list(month(seed=story.seed, end=story.end, events=story.events)))

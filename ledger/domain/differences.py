@@ -28,6 +28,7 @@ from ledger.domain.events import (
 )
 from ledger.domain.money import Money
 from ledger.domain.periods import Period
+from ledger.domain.sentences import sentence
 from ledger.domain.values import plain
 
 DECISIONS_MAX: Final = 50
@@ -131,7 +132,7 @@ def reason(step: Step) -> str:
     """A sentence that tells what happened, and what it changed."""
     parts = []
     if len(step.decisions) == 1:
-        parts.append(decision_reason(step.decisions[0].event))
+        parts.append(sentence(step.decisions[0].event).removesuffix("."))
     elif step.decisions:
         parts.append(f"{len(step.decisions)} decisions were made")
     if step.usage is not None:
@@ -145,40 +146,5 @@ def reason(step: Step) -> str:
     money = step.effect
     effect = f"the total {'rose' if money.minor_units > 0 else 'fell'} by {abs(money.amount)} {money.currency}"
     changes.append(effect if money.minor_units else "the total stayed the same")
-    return f"{' and '.join(parts)}: {', '.join(changes)}"
-
-
-_REASONS: Final = {
-    "UsageMended": "usage was put right: {reason}",
-    "UsageDismissed": "usage was dismissed: {reason}",
-    "AccountRenamed": 'the account was called "{name}"',
-    "AccountZoneChanged": "the account's days begin in the zone {zone}",
-    "AccountAliased": 'usage told under "{alias}" is the account\'s',
-    "AccountAliasRemoved": 'usage told under "{alias}" is the account\'s no more',
-    "MeterDefined": "the meter {meter} was defined",
-    "MeterChanged": "the meter {meter} was changed",
-    "MeterRetired": "the meter {meter} was retired",
-    "PlanDefined": "the plan {plan} was defined",
-    "PlanRevised": "the plan {plan} got another version",
-    "PlanRetired": "the plan {plan} was retired",
-    "ContractStarted": "a contract was started",
-    "ContractPlanChanged": "the contract was put on another plan or price",
-    "ContractPaused": "the contract was paused",
-    "ContractResumed": "the contract was resumed",
-    "ContractEnded": "the contract was ended",
-    "CreditGranted": "prepaid credit was granted",
-    "CreditRevoked": "the prepaid credit {grant} was revoked",
-    "EntitlementChanged": "what the contract includes was changed",
-    "AdjustmentProposed": "an adjustment was proposed",
-    "AdjustmentApproved": "the adjustment {adjustment} was approved",
-    "AdjustmentRejected": "the adjustment {adjustment} was rejected",
-    "AdjustmentWithdrawn": "the adjustment {adjustment} was withdrawn",
-    "PeriodClosed": "the period from {start} was closed",
-    "LateUsageAssessed": "late usage of the period from {start} was assessed",
-}
-
-
-def decision_reason(event: Event) -> str:
-    """What was decided, in a few words."""
-    facts = {name: getattr(event, name) for name in event.__struct_fields__}
-    return _REASONS.get(event.TOPIC, event.TOPIC).format(**facts)
+    told = " and ".join(parts)
+    return f"{told}{';' if ': ' in told else ':'} {', '.join(changes)}"

@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from ledger.domain.platform_objects import Formula
-from ledger.domain.send_events import Settlement, UsageSend
+from ledger.domain.send_events import SendOutcome, Settlement, UsageSend
 from ledger.domain.sending import identifier_of
 from ledger.domain.values import EXACT, ZERO
 
@@ -103,6 +103,12 @@ def told_again(answer: Settlement, before: Told) -> Settlement:
     return msgspec.structs.replace(answer, outcome="unknown", code=answer.code or before.code)
 
 
+def standing(told: Told, code: str | None = None, message: str | None = None) -> Settlement:
+    """The outcome that an acknowledged send has already, with something to say about it."""
+    outcome: SendOutcome = "accepted" if told.state == "accepted" else "delivered_before"
+    return Settlement(identifier=told.send.identifier, outcome=outcome, code=code, message=message)
+
+
 def weight(send: UsageSend, formula: Formula) -> Decimal:
     """What a send adds to the platform's sum."""
     return Decimal(1) if formula == "count" else send.value
@@ -173,13 +179,13 @@ class Circuit:
         self._open_until: datetime | None = None
 
     def is_open(self, now: datetime) -> bool:
-        """Whether to leave the platform alone. Who finds it closed after a pause is the probe."""
-        if self._open_until is None:
-            return False
-        if now < self._open_until:
-            return True
-        self._open_until = now + self.PAUSE  # the others wait for what the probe finds
-        return False
+        """Whether to leave the platform alone."""
+        return self._open_until is not None and now < self._open_until
+
+    @property
+    def is_probing(self) -> bool:
+        """Whether one call has to find out if the platform answers again, before others follow."""
+        return self._faults >= self.FAULTS_MAX
 
     def answered(self) -> None:
         """The platform gave an answer."""

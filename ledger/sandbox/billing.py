@@ -17,6 +17,13 @@ D = Decimal
 MILLION: Final = D(1_000_000)
 HISTORY: Final = timedelta(days=400)
 """How long before the generated month the made-up accounts exist."""
+BILLED_BY_STRIPE: Final = frozenset(
+    {"canopy-climate", "glacier-lab", "lotus-wellness", "himalaya-outdoor", "delta-drones", "outback-telecom"}
+)
+"""Accounts that are customers of a made-up Stripe account too. None of their zones has summer time, so that a period
+of theirs begins at the same second here and there."""
+BILLED_FOR: Final = timedelta(days=30)
+"""How long before the end of the generated month they were subscribed."""
 
 _TOKENS = Graduated(
     tiers=(
@@ -67,16 +74,45 @@ def _terms(name: str, currency: str, fee: int) -> PlanTerms:
     )
 
 
+_METERED: Final = PlanTerms(
+    name="Metered",
+    currency="USD",
+    charges=(
+        PlanCharge(key="input", label="Input tokens", meter="llm_input_tokens", price=Charge(model=_TOKENS)),
+        PlanCharge(
+            key="output",
+            label="Output tokens",
+            meter="llm_output_tokens",
+            price=Charge(model=PerUnit(unit_amount=D("0.000010"))),
+        ),
+        PlanCharge(
+            key="requests",
+            label="API requests",
+            meter="api_requests",
+            price=Charge(model=PerUnit(unit_amount=D("0.0005"))),
+        ),
+    ),
+    fees=(FixedFee(key="platform", label="Platform fee", amount=D(29), term="in_advance"),),
+)
+"""What Stripe can bill just so: `ledger.sandbox.stripe_account` has the same prices there."""
+
+
 PLANS: Final[dict[str, PlanTerms]] = {
     "team": _terms("Team", "USD", 49),
     "scale": _terms("Scale", "USD", 499),
     "europe": _terms("Europe", "EUR", 149),
+    "metered": _METERED,
 }
 
 
 def contracts(opened_at: datetime, month_end: datetime) -> Iterator[StartContract | GrantCredit]:
     """A contract for each customer, from some day of the months before on; prepaid credit for some."""
     for number, customer in enumerate(CUSTOMERS):
+        if customer.key in BILLED_BY_STRIPE:
+            billed_from = month_end - BILLED_FOR
+            metered = ContractTerms(currency="USD", alignment="anniversary")
+            yield StartContract(customer.key, billed_from, PlanChoice(plan="metered"), metered)
+            continue
         plan = "europe" if customer.zone.startswith("Europe") else "scale" if customer.weight > 20 else "team"
         currency = PLANS[plan].currency
         commitments = (Commitment(key="minimum", label="Minimum spend", amount=D(600)),) if plan == "scale" else ()

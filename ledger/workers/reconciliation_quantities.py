@@ -152,6 +152,7 @@ async def count(
         usage, by_formula = [], ours
         notes.append(f"single events were not looked at: {refusal.message}")
     all_sends = await run.sends.of(target.account.key, meter, Period(window.start - DAY, window.end + DAY))
+    since = await run.sends.since(target.account.key)
     formula = formula_of(run, meter)
     facts = QuantityFacts(
         account=target.account.key,
@@ -163,12 +164,13 @@ async def count(
         formula=formula,
         usage=tuple(usage),
         sends=tuple(send for send in all_sends if send.timestamp in window),
-        is_sent_by_us=bool(all_sends),
+        sending_since=since,
+        is_sent_by_us=bool(all_sends) or since is not None,
         by_formula=by_formula,
     )
     if run.tolerance.lets_pass(facts.used, facts.theirs):
         return Counted(facts, "; ".join(notes))
-    side = _Side(tuple(usage), tuple(all_sends), target.customer)
+    side = _Side(tuple(usage), tuple(all_sends), target.customer, facts.is_sent_by_us)
     searched = await _search(run, platform_meter, facts, side, window)
     notes += searched.notes
     elsewhere = [
@@ -189,9 +191,10 @@ class _Side(NamedTuple):
     usage: tuple[OurUsage, ...]
     sends: tuple[OurSend, ...]
     customer: str
+    is_sent_by_us: bool
 
     def between(self, start: datetime, end: datetime) -> Decimal:
-        if self.sends:
+        if self.is_sent_by_us:
             told = (send for send in self.sends if send.is_acknowledged and send.customer == self.customer)
             return total(send.value for send in told if start <= send.timestamp < end)
         return total(one.value for one in self.usage if one.standing == "counts" and start <= one.time < end)
@@ -272,7 +275,7 @@ async def _outside(
         (window.start - DAY, window.start),
         (window.end, min(window.end + DAY, floor(settled_end, MINUTE))),
     ):
-        if start < end and side.sends:
+        if start < end and side.is_sent_by_us:
             theirs = await read_sum(run, platform_meter, customer, start, end)
             found.append(Sums(start, end, side.between(start, end), theirs))
     return tuple(found)

@@ -189,10 +189,16 @@ async def _voided(desk: Desk, positions: dict[int, int]) -> list[Cancel]:
 async def tell(desk: Desk, made: Sequence[UsageSendIntended]) -> None:
     """Tell batches, some at once, and keep what became of each."""
     turns = asyncio.Semaphore(CALLS_AT_ONCE_MAX)
+    circuit = desk.memory.circuit
 
     async def in_turn(one: UsageSendIntended) -> None:
         async with turns:
-            await _tell_batch(desk, one)
+            if not circuit.is_open(desk.clock()):
+                await _tell_batch(desk, one)
+
+    if circuit.is_probing and made:
+        await in_turn(made[0])
+        made = made[1:]
 
     found = await asyncio.gather(*map(in_turn, made), return_exceptions=True)
     for fault in found:
@@ -223,8 +229,6 @@ async def _ask(desk: Desk, sends: Sequence[UsageSend]) -> list[Settlement] | Non
     """What the platform answers; None where it was told nothing, after a few attempts with growing pauses."""
     circuit = desk.memory.circuit
     for attempt in range(BUSY_ATTEMPTS_MAX):
-        if circuit.is_open(desk.clock()):
-            return None
         try:
             answers = await desk.platform.send_usage(sends)
         except PlatformBusy as busy:
@@ -247,10 +251,10 @@ async def _ask(desk: Desk, sends: Sequence[UsageSend]) -> list[Settlement] | Non
 
 
 def _pause(busy: PlatformBusy, attempt: int) -> timedelta:
-    """As long as the platform asks for, else twice as long each time, both bounded; with jitter."""
+    """At least as long as the platform asks for, else twice as long each time; bounded, with jitter."""
     told = busy.retry_after_seconds
     pause = BUSY_PAUSE * 2**attempt if told is None else timedelta(seconds=told)
-    return min(pause, BUSY_PAUSE_MAX) * random.uniform(0.5, 1)  # noqa: S311 - jitter keeps no secret
+    return min(pause, BUSY_PAUSE_MAX) * random.uniform(1, 1.5)  # noqa: S311 - jitter keeps no secret
 
 
 def new_memory(platform: str) -> Memory:

@@ -15,7 +15,7 @@ from tests.edges import Edge, open_accounts
 
 RIGHTS = frozenset().union(*GRANTS.values())
 FREE = {
-    (name, "id") for name in ("Node", "Account", "Meter", "Event", "Plan", "ClosedPeriod", "InvoiceLine", "Adjustment")
+    (name, "id") for name in ("Node", "Account", "Meter", "Event", "Plan", "ClosedPeriod", "InvoiceLine", "Adjustment", "Case")
 }
 """Resolvers that only put together what the object already holds."""
 EXPECTED = {
@@ -78,6 +78,13 @@ EXPECTED = {
     "add_reason_code": "govern",
     "retire_reason_code": "govern",
     "set_adjustment_limit": "govern",
+    "case": "read_usage",
+    "cases": "read_usage",
+    "case_summary": "read_usage",
+    "assign_case": "work_cases",
+    "comment_case": "work_cases",
+    "resolve_case": "work_cases",
+    "reopen_case": "work_cases",
 }
 OPERATIONS = {
     '{ account(key: "x") { key } }': "read_usage",
@@ -103,6 +110,9 @@ OPERATIONS = {
         "write_contracts"
     ),
     "{ adjustments { totalCount } }": "read_usage",
+    "{ cases { totalCount } }": "read_usage",
+    "{ caseSummary { counts { count } } }": "read_usage",
+    'mutation { answer: commentCase(key: "x", comment: "x") { __typename } }': "work_cases",
     'mutation { answer: withdrawAdjustment(account: "x", key: "x") { __typename } }': "propose_adjustments",
     'mutation { answer: approveAdjustment(account: "x", key: "x") { __typename } }': "approve",
     'mutation { answer: retireReasonCode(code: "x") { __typename } }': "govern",

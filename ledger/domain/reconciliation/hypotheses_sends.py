@@ -21,6 +21,7 @@ POSITIONS_MAX: Final = 100
 """How many candidate events a finding names."""
 CODES: Final[dict[str, str]] = {
     "timestamp_too_far_in_past": "outside_backdating_window",
+    "too_old_to_send": "outside_backdating_window",
     "timestamp_in_future": "future_dated",
     "archived_meter": "meter_archived",
     "no_meter": "meter_archived",
@@ -137,7 +138,7 @@ def _of_counting(
     """What a usage event that counts here makes of the difference, if anything."""
     before = [send for old in one.supersedes for send in sends.get(old, ()) if send.is_acknowledged]
     acknowledged = [send for send in told if send.is_acknowledged]
-    if facts.finalized_at is not None and one.recorded_at > facts.finalized_at:
+    if _is_late(one, acknowledged, facts):
         yield _Part("late_after_finalisation", one.value, one.position)
     elif acknowledged:
         there = total(send.value for send in acknowledged if send.customer == facts.customer)
@@ -157,16 +158,22 @@ def _of_counting(
         yield _Part("cancelled_still_used", one.value, one.position)
 
 
+def _is_late(one: OurUsage, acknowledged: Sequence[OurSend], facts: QuantityFacts) -> bool:
+    """Whether usage reached the platform, or where it never did the ledger, after the invoice was final."""
+    reached = min((send.settled_at for send in acknowledged if send.settled_at), default=one.recorded_at)
+    return facts.finalized_at is not None and reached > facts.finalized_at
+
+
 def _late_parts(facts: QuantityFacts) -> Iterator[_Part]:
     for one in facts.usage:
-        if facts.finalized_at is not None and one.standing == "counts" and one.recorded_at > facts.finalized_at:
+        if one.standing == "counts" and _is_late(one, (), facts):
             yield _Part("late_after_finalisation", one.value, one.position)
 
 
 def _why_unsent(one: OurUsage, facts: QuantityFacts) -> str:
     if one.is_adjustment:
         return "adjusted_here_only"
-    if facts.sending_since is not None and one.recorded_at < facts.sending_since:
+    if facts.sending_since is not None and min(one.recorded_at, one.time) < facts.sending_since:
         return "before_sending_started"
     return "outside_backdating_window" if one.recorded_at - one.time > BACKDATING_MAX else "unsent"
 
