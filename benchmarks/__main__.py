@@ -18,6 +18,7 @@ from benchmarks import (
     invoicing,
     projection,
     rating,
+    reconciling,
     replaying,
     sealing,
     stock,
@@ -44,6 +45,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "replay": replaying.replay,
     "as_of": as_of.as_of,
     "sealing": sealing.sealing,
+    "reconcile_agreeing": reconciling.reconcile_agreeing,
+    "bisect_minute": reconciling.bisect_minute,
     "webhooks": webhooks.webhooks,
 }
 

@@ -8,21 +8,23 @@ from typing import Final
 
 import structlog
 import uvicorn
-from starlette.routing import Route, Router
+from starlette.routing import Route, Router, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ledger.commands.attempts import Attempts
 from ledger.database import Pool, open_pool
 from ledger.event_log import CONNECTION_LOST, EventLog
-from ledger.graphql.context import Context
+from ledger.graphql.context import AskedWork, Context, FailedWork
 from ledger.graphql.schema import make_schema
+from ledger.graphql.socket import MESSAGE_BYTES_MAX, GraphQLSocket
 from ledger.graphql.view import GraphQLView
 from ledger.http.access import Access
 from ledger.http.bodies import read_body
 from ledger.http.health import LiveEndpoint, ReadyEndpoint
 from ledger.http.metrics import MetricsEndpoint
+from ledger.http.problems import Problem
 from ledger.http.protocol import Protocol
-from ledger.http.requests import REQUEST_ID, Requests
+from ledger.http.requests import REQUEST_ID, Requests, request_id_of
 from ledger.http.usage import UsageEndpoint, UsageIntake
 from ledger.http.webhooks import WebhookEndpoint
 from ledger.platforms.opening import open_platform
@@ -31,6 +33,7 @@ from ledger.projections.as_of import PastReader
 from ledger.projections.catalogue import CatalogueFollower
 from ledger.settings import Environment, Settings
 from ledger.telemetry import Telemetry, open_tracer
+from ledger.workers import asking, broker
 
 POOL_CONNECTIONS: Final = 8
 FOLLOW_RETRY_SECONDS: Final = 0.5
@@ -48,6 +51,8 @@ def make_app(
     telemetry: Telemetry,
     is_development: bool,
     platform: Platform | None = None,
+    failed_work: FailedWork | None = None,
+    asked_work: AskedWork | None = None,
 ) -> ASGIApp:
     """The ASGI application on open parts; it owns none of them."""
     access = Access(follower)
@@ -57,10 +62,23 @@ def make_app(
 
     def make_context(scope: Scope) -> Context:
         key = access.key_of(dict(scope["headers"]))
-        return Context(pool, log, follower, intake.record, key, scope[REQUEST_ID], past, attempts)
+        return Context(
+            pool, log, follower, intake.record, key, scope[REQUEST_ID], past, attempts, failed_work, asked_work
+        )
 
+    def admit(scope: Scope, authorization: str | None) -> Context | None:
+        """Browsers cannot send headers with a WebSocket, so its first message may say who asks."""
+        headers = scope["headers"]
+        if authorization is not None:
+            headers = [(b"authorization", authorization.encode("latin-1", "replace"))]
+        try:
+            return make_context({**scope, "headers": headers, REQUEST_ID: request_id_of(scope)})
+        except Problem:
+            return None
+
+    schema = make_schema(is_development=is_development)
     view = GraphQLView(
-        make_schema(is_development=is_development),
+        schema,
         make_context=make_context,
         read_body=partial(read_body, bytes_max=GRAPHQL_BYTES_MAX),
         is_development=is_development,
@@ -74,7 +92,8 @@ def make_app(
         Route("/health/ready", ReadyEndpoint(log), methods=["GET"]),
         Route("/metrics", MetricsEndpoint(telemetry, access, pool, log), methods=["GET"]),
     ]
-    router = Router(routes, redirect_slashes=False)
+    socket = WebSocketRoute("/graphql", GraphQLSocket(schema, admit=admit))
+    router = Router([*routes, socket], redirect_slashes=False)
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         """To what is asked for most straight away, else through the router, which tries pattern after pattern."""
@@ -101,6 +120,8 @@ async def open_app(settings: Settings, database_url: str) -> AsyncIterator[ASGIA
                 telemetry=Telemetry(tracer=open_tracer(settings.traces_endpoint)),
                 is_development=settings.environment is Environment.DEVELOPMENT,
                 platform=platform,
+                failed_work=None if settings.redis_url is None else broker.FailedWork(settings.redis_url),
+                asked_work=None if settings.redis_url is None else asking.AskedWork(settings.redis_url),
             )
     finally:
         following.cancel()
@@ -117,6 +138,8 @@ async def serve(settings: Settings, database_url: str) -> None:
             host=settings.host,
             port=settings.port,
             http=Protocol,
+            ws="websockets-sansio",
+            ws_max_size=MESSAGE_BYTES_MAX,
             lifespan="off",
             access_log=False,
             log_config=None,

@@ -24,6 +24,7 @@ create table sends (
     settled_at timestamptz,
     cancel text check (cancel in ('intended', 'unknown', 'done', 'needless', 'undone', 'impossible')),
     cancelled_by bigint,
+    cancel_at timestamptz,
     intended_position bigint not null,
     settled_position bigint,
     primary key (platform, identifier)
@@ -35,8 +36,9 @@ comment on column sends.undoes is 'the identifier of the send whose value this t
 comment on column sends.due_at is 'when it was told at the earliest: not before it was intended, nor before its own time';
 comment on column sends.settled_at is 'of the last attempt';
 comment on column sends.cancelled_by is 'the event that voids its usage';
+comment on column sends.cancel_at is 'when it was to be cancelled';
 create index sends_in_time on sends (platform, customer, event_type, timestamp);
-create index sends_of_accounts on sends (account, intended_position, identifier);
+create index sends_of_accounts on sends (account, intended_position, usage_position, identifier);
 create index sends_of_usage on sends (usage_position);
 create index sends_of_batches on sends (platform, batch);
 create index sends_open on sends (platform, due_at) where state in ('intended', 'unknown');

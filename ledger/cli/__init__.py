@@ -8,6 +8,7 @@ from rich.console import Console
 from ledger.cli import importing, inspection, keys, processes, reasons, seals
 from ledger.cli.demo import demo
 from ledger.cli.faults import STATUS, sentence_about
+from ledger.cli.reconciling import reconcile
 from ledger.cli.replay import replay_log
 from ledger.cli.stripe_sandbox import stripe_sandbox
 from ledger.cli.syncing import sync
@@ -32,6 +33,7 @@ app.command()(inspection.status)
 app.command()(inspection.rebuild)
 app.command("replay")(replay_log)
 app.command()(sync)
+app.command()(reconcile)
 app.command("stripe-sandbox")(stripe_sandbox)
 app.command()(inspection.export)
 app.command()(inspection.schema)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, NoReturn
 
 import msgspec
 import typer
@@ -19,9 +19,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ledger.cli.demo_keys import KEYS, METADATA, demo_keys, write_whole
-from ledger.cli.demo_stripe import StandIn, bill_by, stand_in
+from ledger.cli.demo_stripe import StandIn, bill_by, reconcile_with, stand_in
 from ledger.cli.faults import CannotGoOn
-from ledger.cli.opening import Ledger, now, open_ledger, servers_directory
+from ledger.cli.opening import Ledger, migrate_database, now, open_ledger, servers_directory
 from ledger.cli.processes import Host, Port
 from ledger.cli.up import Running, out, print_addresses, run_until_stopped, settings_of
 from ledger.commands.accounts import change_account
@@ -32,7 +32,6 @@ from ledger.commands.plans import change_plan
 from ledger.domain.accounts import AliasAccount, OpenAccount
 from ledger.domain.adjustment_refusals import ReasonCodeExists
 from ledger.domain.governing import STANDARD_REASONS
-from ledger.domain.metadata import decode_metadata
 from ledger.domain.meters import DefineMeter
 from ledger.domain.plans import DefinePlan
 from ledger.domain.pricing_refusals import ContractsOverlap, GrantExists
@@ -47,25 +46,38 @@ from ledger.sandbox.usage import EVENTS_USUAL, month
 from ledger.settings import Settings
 
 PROJECTED_SECONDS_MAX: Final = 120
-FIRST_EVENTS: Final = 1_000
-"""How far a log is looked into to see whether anybody used it."""
 
 Events = Annotated[int, typer.Option(min=2_000, max=500_000, help="About how many events to make up.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Remove the demo's own data first, and begin anew.")]
+Planted = Annotated[
+    bool, typer.Option("--reconcile", help="Plant mismatches with a stand-in for Stripe, tell what is found, and end.")
+]
 
 
 class Story(msgspec.Struct, frozen=True):
-    """What the demo's usage was made from, so that loading it twice tells the same; `is_loaded` once it all is in."""
+    """What the demo's usage was made from, so that loading it twice tells the same.
+
+    It `is_loaded` once it all is in, and `is_reconciled` once differences to Stripe were planted and found.
+    """
 
     seed: int
     end: datetime
     events: int
     is_loaded: bool = False
+    is_reconciled: bool = False
 
 
-def demo(host: Host = None, port: Port = None, events: Events = EVENTS_USUAL, fresh: Fresh = False) -> None:
+def demo(
+    host: Host = None,
+    port: Port = None,
+    events: Events = EVENTS_USUAL,
+    fresh: Fresh = False,
+    reconcile: Planted = False,
+) -> None:
     """Run a ledger with a month of generated usage; a later start finds it there."""
     directory = _directory()
+    if reconcile:
+        _reconcile(directory / "mismatches")
     os.environ.setdefault("LEDGER_ENV", "development")
     chosen = settings_of(host, port)
     if fresh:
@@ -80,6 +92,13 @@ def demo(host: Host = None, port: Port = None, events: Events = EVENTS_USUAL, fr
     asyncio.run(_run(directory, _story(directory, events), chosen))
 
 
+def _reconcile(directory: Path) -> NoReturn:
+    from ledger.cli.demo_reconciling import reconcile_planted  # not above: the demo starts faster without
+
+    _require_unused(directory)
+    raise typer.Exit(0 if asyncio.run(reconcile_planted(directory)) else 1)
+
+
 def _directory() -> Path:
     """The demo's own directory, inside that of `ledger up`; the very one that is given where it is a demo's already."""
     servers = servers_directory()
@@ -91,17 +110,28 @@ def _story_path(directory: Path) -> Path:
 
 
 async def _run(directory: Path, story: Story, chosen: Settings) -> None:
+    if chosen.database_url is not None and not _story_path(directory).exists():
+        await _require_empty(chosen.database_url)
+    write_whole(_story_path(directory), msgspec.json.encode(story))
     async with stand_in(directory, story.end) as stripe:
         await run_until_stopped(chosen, partial(_load_and_announce, directory, story, chosen, stripe))
+
+
+async def _require_empty(database_url: str) -> None:
+    """Raise `CannotGoOn` where somebody's own events are in the database, before anything of ours joins them."""
+    await migrate_database(database_url)
+    async with open_ledger(database_url) as opened:
+        if (await opened.log.head()).position:
+            raise CannotGoOn(
+                "This database holds events that are not the demo's. The demo does not mix generated usage with them: "
+                "give it an empty database, or run `ledger up`."
+            )
 
 
 async def _load_and_announce(
     directory: Path, story: Story, chosen: Settings, stripe: StandIn | None, running: Running
 ) -> None:
     async with open_ledger(running.database_url) as opened:
-        if not story.is_loaded:
-            await _require_ours(directory, opened)
-            write_whole(_story_path(directory), msgspec.json.encode(story))
         keys = await demo_keys(directory, opened)
         if stripe is not None:
             stripe.tell(running.url)
@@ -116,7 +146,7 @@ async def _load_and_announce(
     )
     print_addresses(running.url)
     for file, key in keys.items():
-        out.print(f"{KEYS[file].label + ':':<11}{key}", markup=False)
+        out.print(f"{KEYS[file].label + ': ':<11}{key}", markup=False)
     out.print(f"Each is kept in {directory}, in {', '.join(KEYS)}, which only you can read.", markup=False)
     if chosen.database_url is None:
         out.print(f"Other commands on this ledger: LEDGER_DATA_DIR={directory} ledger status", markup=False)
@@ -125,6 +155,20 @@ async def _load_and_announce(
             f"Stripe:    {stripe.address}, a stand-in that bills {len(BILLED_BY_STRIPE)} of the accounts", markup=False
         )
     out.print("Ctrl-C stops it; the next start continues.")
+    if stripe is not None and not story.is_reconciled:
+        await _reconcile_once(directory, story, stripe, running)
+
+
+async def _reconcile_once(directory: Path, story: Story, stripe: StandIn, running: Running) -> None:
+    """While the demo runs already: let the accounts at Stripe differ, and find it."""
+    async with open_ledger(running.database_url) as opened:
+        cases = await reconcile_with(stripe, opened, story.end)
+    if cases is not None:
+        done = msgspec.structs.replace(story, is_loaded=True, is_reconciled=True)
+        write_whole(_story_path(directory), msgspec.json.encode(done))
+        out.print(
+            f"Stripe was told the usage of its customers; differences were planted there: {cases} cases.", markup=False
+        )
 
 
 def _story(directory: Path, events: int) -> Story:
@@ -133,21 +177,6 @@ def _story(directory: Path, events: int) -> Story:
     if path.exists():
         return msgspec.json.decode(path.read_bytes(), type=Story)
     return Story(seed=2026, end=now().replace(minute=0, second=0, microsecond=0), events=events)
-
-
-async def _require_ours(directory: Path, opened: Ledger) -> None:
-    """Raise `CannotGoOn` where the database holds what no demo of this directory put there."""
-    if not _story_path(directory).exists() and not await _is_untouched(opened):
-        raise CannotGoOn(
-            "This database holds events that are not the demo's. The demo does not mix generated usage with them: "
-            "give it an empty database, or run `ledger up`."
-        )
-
-
-async def _is_untouched(opened: Ledger) -> bool:
-    """Whether the log holds nothing but what our own worker wrote since it was started."""
-    rows = await opened.log.page(after=0, before=FIRST_EVENTS + 1, limit=FIRST_EVENTS)
-    return len(rows) < FIRST_EVENTS and all(decode_metadata(row["metadata"]).actor == "worker" for row in rows)
 
 
 async def _load(story: Story, opened: Ledger, url: str, keys: Mapping[str, str], stripe: StandIn | None) -> None:
@@ -218,4 +247,4 @@ def _require_unused(directory: Path) -> None:
         try:
             fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise CannotGoOn("The demo is running: stop it before --fresh removes its data.") from None
+            raise CannotGoOn("The demo is running: stop it before its data is removed.") from None

@@ -1,5 +1,6 @@
 """The demo's billing platform: a stand-in for Stripe that goes on where it was, unless the real one is configured."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +20,9 @@ from ledger.sandbox.customers import CUSTOMERS
 from ledger.sandbox.serving import Journal, StartableClock, inside, post_webhook, served
 from ledger.sandbox.stripe import Sandbox
 from ledger.sandbox.stripe.app import API_KEY
+from ledger.sandbox.stripe.usage import Used
 from ledger.sandbox.stripe_account import open_account, open_webhooks, subscribe
+from ledger.workers.reconciling import Reconcile, reconcile_and_record
 from ledger.workers.syncing import sync_all
 
 HOST: Final = "127.0.0.1"
@@ -27,6 +30,9 @@ OPENED_BEFORE: Final = timedelta(days=1)
 """How long before the first subscription the account at Stripe was made."""
 LEDGER: Final = "http://ledger.invalid/v1/webhooks/stripe"
 """Where the account there tells webhooks; where the ledger answers is known only once it does."""
+TOLD_SECONDS_MAX: Final = 180
+RESTED_SECONDS: Final = 12
+"""More than two turns of the worker's job that tells usage."""
 CONFIGURED: Final = ("STRIPE_API_KEY", "LEDGER_STRIPE_URL")
 
 
@@ -35,6 +41,7 @@ class StandIn(NamedTuple):
 
     sandbox: Sandbox
     address: str
+    journal: Journal
 
     def tell(self, url: str) -> None:
         """Have webhooks told to the ledger that answers at an address."""
@@ -47,6 +54,32 @@ class StandIn(NamedTuple):
     def customers(self) -> dict[str, str]:
         """The customer there of each account that is billed there."""
         return {one["metadata"]["account"]: one["id"] for one in self.sandbox.state.customers}
+
+    def plant(self, month_end: datetime) -> None:
+        """Make three of the accounts differ: an event lost there, one counted twice, and one that nobody here sent."""
+        customers = self.customers()
+        self.journal.plant(self.sandbox, "drop_usage", self._sent(customers["lotus-wellness"]).identifier)
+        self.journal.plant(self.sandbox, "double_usage", self._sent(customers["himalaya-outdoor"]).identifier)
+        other = customers["delta-drones"]
+        at = int((month_end - timedelta(days=3)).timestamp())
+        self.journal.plant(self.sandbox, "add_usage", self._sent(other).meter, other, "12345", at)
+
+    def _sent(self, customer: str) -> Used:
+        """The largest count of input tokens that a customer there was sent."""
+        told = self.sandbox.state.usage.by_identifier.values()
+        ours = (one for one in told if one.customer == customer and one.event_name == "llm_input_tokens")
+        return max(ours, key=lambda one: one.value)
+
+    async def is_told(self) -> bool:
+        """Wait until nothing more was told for a while; False where nothing is, for too long."""
+        seen, rested = -1, 0
+        for _ in range(TOLD_SECONDS_MAX):
+            await asyncio.sleep(1)
+            told = self.sandbox.state.usage.count
+            seen, rested = told, rested + 1 if told and told == seen else 0
+            if rested == RESTED_SECONDS:
+                return True
+        return False
 
 
 @asynccontextmanager
@@ -68,7 +101,7 @@ async def stand_in(directory: Path, month_end: datetime) -> AsyncIterator[StandI
     async with served(sandbox, Journal(path).keeping(sandbox), host=HOST, port=0) as address:
         secrets = [kept[0].text for kept in sandbox.state.outbox.secrets.values()]
         os.environ |= {"LEDGER_STRIPE_URL": address, "STRIPE_WEBHOOK_SECRETS": ",".join(secrets)}
-        yield StandIn(sandbox, address)
+        yield StandIn(sandbox, address, Journal(path))
 
 
 async def bill_by(stripe: StandIn, opened: Ledger, month_end: datetime) -> None:
@@ -80,6 +113,19 @@ async def bill_by(stripe: StandIn, opened: Ledger, month_end: datetime) -> None:
     async with open_platform(settings()) as platform:
         if platform is not None:
             await sync_all(opened.pool, opened.log, platform, clock=now)
+
+
+async def reconcile_with(stripe: StandIn, opened: Ledger, month_end: datetime) -> int | None:
+    """Plant differences once all usage was told, and compare; how many cases there are, None where it was not told."""
+    if not await stripe.is_told():
+        return None
+    stripe.plant(month_end)
+    async with open_platform(settings()) as platform:
+        if platform is None:
+            return None
+        asked = Reconcile(now(), tuple(BILLED_BY_STRIPE))
+        done = await reconcile_and_record(opened.pool, opened.log, platform, asked, clock=now)
+    return len(done.differences)
 
 
 async def _begin(sandbox: Sandbox, path: Path, month_end: datetime) -> None:

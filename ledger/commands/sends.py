@@ -132,7 +132,11 @@ def intended_rows(
     ]
     for send, position in cancels:
         event = SendCancelIntended(
-            platform=platform, identifier=send.identifier, event_type=send.event_type, position=position
+            platform=platform,
+            identifier=send.identifier,
+            event_type=send.event_type,
+            position=position,
+            intended_at=now,
         )
         stream = cancel_stream(platform, send.identifier)
         rows.append(NewEvent(stream, 1, event.TOPIC, send.account, now, encode(event), written))

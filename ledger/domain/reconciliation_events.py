@@ -14,7 +14,8 @@ class ReconciliationFinished(Event, frozen=True, kw_only=True, omit_defaults=Tru
     not be told, because the platform or our own read model gave no answer. `found` counts what was found beside:
     accounts that nobody bills, customers whom nobody knows, prices without words. `leaks` is what we would bill more
     than the platform does and `excesses` what it bills more, one for each currency. `calls` are reads of the platform.
-    `is_exhausted` says that some minutes were not looked for, because no more calls were allowed.
+    `is_exhausted` says that some minutes were not looked for, because no more calls were allowed. `oldest_open_at` is
+    when the oldest period began that a case was not settled for when the run began.
     """
 
     TOPIC = "ReconciliationFinished"

@@ -112,6 +112,7 @@ class SendCancelIntended(Event, frozen=True, kw_only=True):
     identifier: str
     event_type: str
     position: int
+    intended_at: datetime
 
 
 class SendCancelSettled(Event, frozen=True, kw_only=True):

@@ -6,13 +6,6 @@ from ledger.domain.refusals import Refusal
 
 
 @dataclass(eq=False)
-class PlatformAbsent(Refusal):
-    """No billing platform called "{platform}" is set up here."""
-
-    platform: str
-
-
-@dataclass(eq=False)
 class CustomerUnclear(Refusal):
     """The account "{account}" cannot be told to {platform}: {why}."""
 
@@ -67,3 +60,10 @@ class DeadLetterUnknown(Refusal):
     """No work that failed for good has the id "{letter}"."""
 
     letter: str
+
+
+@dataclass(eq=False)
+class QueueUnavailable(Refusal):
+    """The queue of background work cannot be asked from here: {why}."""
+
+    why: str

@@ -104,15 +104,23 @@ class SendingState:
         return max(found, key=lambda one: (one.is_active, one.id), default=None)
 
     def sends_of(
-        self, usage: UsageRecorded | UsageMended | UsageConflicted, position: int, recorded_at: datetime
+        self,
+        usage: UsageRecorded | UsageMended | UsageConflicted,
+        position: int,
+        recorded_at: datetime,
+        *,
+        is_asked_for: bool = False,
     ) -> list[UsageSend]:
-        """What a usage event leads to: one send for each meter that counts it by a sum or a count, none where its
-        account was not sent yet when it was first told.
+        """What a usage event leads to: one send for each meter that counts it by a sum or a count.
+
+        None where its account was not told yet when it was recorded, unless a person asks for it.
         """
         assessment = self.catalogue.assess(usage, recorded_at)
         account, origin = assessment.account, self.origins.get(position, position)
         sending = self._sending_of(account)
-        if account is None or sending is None or origin <= sending.position or usage.time < sending.since:
+        if account is None or sending is None:
+            return []
+        if not is_asked_for and (origin <= sending.position or usage.time < sending.since):
             return []
         sends = []
         for meter, definition, reading in assessment.counted:

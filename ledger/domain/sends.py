@@ -59,6 +59,7 @@ class Told(NamedTuple):
     code: str | None = None
     cancel: CancelState | None = None
     cancelled_by: int | None = None
+    cancel_at: datetime | None = None
 
     @property
     def last_at(self) -> datetime:
@@ -157,6 +158,17 @@ def undoing(send: UsageSend, position: int) -> UsageSend:
 def can_cancel(told: Told, now: datetime) -> bool:
     """Whether the platform may still cancel a send: it was received at or after it was due."""
     return now < told.due_at + CANCEL_WINDOW
+
+
+def is_cancel_lost(told: Told, now: datetime) -> bool:
+    """Whether a cancel may have been asked for, got no answer that settles it, and can be asked for no more.
+
+    One that was intended too late was never asked for.
+    """
+    if told.cancel not in ("intended", "unknown") or told.cancel_at is None or told.state not in ACKNOWLEDGED:
+        return False
+    end = told.due_at + CANCEL_WINDOW
+    return told.cancel_at < end and now >= end + SUMS_SETTLE
 
 
 def can_undo(told: Told, formula: Formula, now: datetime) -> bool:

@@ -47,7 +47,6 @@ def sentence(event: Event) -> str:
         or _of_offers(event)
         or _of_contracts(event)
         or trust_sentences.sentence(event)
-        or case_sentences.sentence(event)
         or platform_sentences.sentence(event)
         or case_sentences.sentence(event)
         or _of_topic(event)

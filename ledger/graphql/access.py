@@ -30,14 +30,15 @@ class Needs(FieldExtension):
 
     async def resolve_async(
         self,
-        next_: Callable[..., Awaitable[Any]],
+        next_: Callable[..., Any],
         source: object,
         info: Info,
         **kwargs: Any,  # noqa: ANN401 - whatever arguments the field has
     ) -> object:
         """Check, then resolve."""
         self._check(info, kwargs)
-        return await next_(source, info, **kwargs)
+        found = next_(source, info, **kwargs)
+        return await found if isinstance(found, Awaitable) else found  # a subscription's is iterated over instead
 
     def _check(self, info: Info, kwargs: dict[str, Any]) -> None:
         key = info.context.key

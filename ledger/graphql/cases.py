@@ -22,8 +22,10 @@ from ledger.graphql.money import Money
 from ledger.graphql.nodes import Node
 from ledger.graphql.pages import CountedConnection, Page, edges_of, position_of
 from ledger.graphql.scalars import BigInt, Position
+from ledger.graphql.sends import Send
 from ledger.graphql.watermarks import Watermark
 from ledger.projections import cases as model
+from ledger.projections import sends
 
 ENTRIES_MAX: Final = 1_000
 CANDIDATES_MAX: Final = 20
@@ -128,6 +130,7 @@ class CaseResolution:
     resolved_at: datetime
     positions: list[Position]
     account: strawberry.Private[str | None]
+    platform: strawberry.Private[str]
     adjustment_key: str | None
 
     @field("The adjustment that it proposed.", needs=Needs("read_usage"))
@@ -137,8 +140,16 @@ class CaseResolution:
             return None
         return next(iter(await find_adjustments(info.context, self.account, [self.adjustment_key])), None)
 
+    @field(
+        "The sends of the usage at its positions, in the order in which they were intended.", needs=Needs("read_usage")
+    )
+    async def sends(self, info: Info) -> list[Send]:
+        """As the read model has them now."""
+        rows = await sends.of_usage(info.context.pool, self.platform, self.positions) if self.positions else []
+        return [Send.of(row) for row in rows]
+
     @classmethod
-    def of(cls, one: case_events.CaseResolved, account: str | None) -> Self:
+    def of(cls, one: case_events.CaseResolved, about: reconciliation_facts.Difference) -> Self:
         """The decision as the API shows it."""
         return cls(
             decision=CaseChoice(one.decision),
@@ -147,7 +158,8 @@ class CaseResolution:
             resolved_by=one.resolved_by,
             resolved_at=one.resolved_at,
             positions=[] if one.action is None else [Position(at) for at in one.action.positions],
-            account=account,
+            account=about.account,
+            platform=about.platform,
             adjustment_key=None if one.action is None else one.action.adjustment,
         )
 
@@ -160,6 +172,7 @@ class CaseEntry:
     recorded_at: datetime
     topic: str
     sentence: str
+    case_key: str
 
 
 @strawberry.type(description="A difference to a billing platform, and the work on it: one for each subject, for ever.")
@@ -230,7 +243,7 @@ class Case(Node):
             assignee=one.assignee,
             reopenings=one.reopenings,
             comments=one.comments,
-            resolution=None if one.resolution is None else CaseResolution.of(one.resolution, found.account),
+            resolution=None if one.resolution is None else CaseResolution.of(one.resolution, found),
         )
 
 
@@ -306,7 +319,9 @@ async def timeline(context: Context, key: str, last: int) -> list[CaseEntry]:
 def entry(position: int, recorded_at: datetime, topic: str, state: str) -> CaseEntry:
     """An event of a case as its story tells it."""
     told = cast("case_events.CaseEvent", decode(topic, state))
-    return CaseEntry(position=Position(position), recorded_at=recorded_at, topic=topic, sentence=sentence(told))
+    return CaseEntry(
+        position=Position(position), recorded_at=recorded_at, topic=topic, sentence=sentence(told), case_key=told.case
+    )
 
 
 def bounded(argument: str, text: str | None) -> str | None:

@@ -1,6 +1,5 @@
 """The mutations on cases: who looks into one, what they find, and what becomes of the difference."""
 
-import dataclasses
 from datetime import UTC, datetime
 from typing import Final
 
@@ -8,21 +7,22 @@ import strawberry
 
 from ledger.commands.cases import change_case, find_case
 from ledger.domain.adjustment_refusals import PersonRequired
-from ledger.domain.case_events import CaseAction
 from ledger.domain.case_refusals import CaseInvalid, CaseNotOpen, CaseNotResolved, CaseTooLong, CaseUnknown
 from ledger.domain.cases import Case as Found
-from ledger.domain.casework import ADJUSTING, AssignCase, CommentCase, PersonsCommand, ReopenCase, ResolveCase, decide
-from ledger.domain.refusals import NameInvalid, ReasonInvalid
-from ledger.graphql.access import Needs, require
-from ledger.graphql.adjusting import PROPOSING, propose
-from ledger.graphql.adjustment_inputs import AdjustmentEvidenceInput, AdjustmentInput, person_of
-from ledger.graphql.adjustments import EvidenceKind
+from ledger.domain.casework import AssignCase, CommentCase, PersonsCommand, ReopenCase, ResolveCase
+from ledger.domain.refusals import NameInvalid, ReasonInvalid, UsageUnknown
+from ledger.domain.send_refusals import SendNotCancellable, SendNotRepeatable, SendUnknown
+from ledger.graphql.access import Needs
+from ledger.graphql.adjusting import PROPOSING
+from ledger.graphql.adjustment_inputs import AdjustmentInput, person_of
+from ledger.graphql.case_actions import act
 from ledger.graphql.cases import Case, CaseChoice, visible_case
 from ledger.graphql.context import Context, Info
 from ledger.graphql.fields import field
 from ledger.graphql.refusals import COMMON
 from ledger.graphql.scalars import Position
 
+CANCELLING: Final = (SendUnknown, SendNotCancellable)
 WORKING: Final = (PersonRequired, CaseUnknown, CaseTooLong, CaseInvalid, *COMMON)
 """What any work on a case may be refused for."""
 
@@ -56,7 +56,7 @@ class CaseMutation:
     @field(
         "Decide what becomes of the difference of a case, for a reason code that is good for a RESOLUTION.",
         needs=Needs("work_cases"),
-        refuses=(CaseNotOpen, ReasonInvalid, *WORKING, *PROPOSING),
+        refuses=(CaseNotOpen, ReasonInvalid, *WORKING, *PROPOSING, UsageUnknown, SendNotRepeatable, *CANCELLING),
     )
     async def resolve_case(
         self,
@@ -66,41 +66,21 @@ class CaseMutation:
         reason: str,
         comment: str,
         adjustment: AdjustmentInput | None = None,
+        positions: list[Position] | None = None,
     ) -> CaseDecision:
-        """CREDIT, ADJUST_USAGE and WRITE_OFF propose the adjustment, which rests on the case: others decide on it."""
-        person = person_of(info.context)
-        command = ResolveCase(key, decision.value, reason, comment, person)
-        if adjustment is not None:
-            action = await _adjust(info.context, command, adjustment)
-            command = command._replace(action=action)
-        return await _work(info.context, command)
+        """CREDIT, ADJUST_USAGE and WRITE_OFF propose the adjustment, which rests on the case: others decide on it.
+
+        RESEND and CANCEL are of the usage events at `positions`, at most 100.
+        """
+        command = ResolveCase(key, decision.value, reason, comment, person_of(info.context))
+        case = await _visible(info.context, key)
+        acted = await act(info.context, case, command, adjustment=adjustment, positions=positions or ())
+        return await _work(info.context, acted)
 
     @field("Look into a resolved case again.", needs=Needs("work_cases"), refuses=(CaseNotResolved, *WORKING))
     async def reopen_case(self, info: Info, key: str, comment: str) -> CaseDecision:
         """What the decision brought about stays."""
         return await _work(info.context, ReopenCase(key, comment, person_of(info.context)))
-
-
-async def _adjust(context: Context, command: ResolveCase, told: AdjustmentInput) -> CaseAction:
-    """Propose the adjustment of a decision, with the case as evidence; repeated, it is the one that is there.
-
-    It is proposed before the case is resolved: a process that dies in between leaves a proposal that names the case,
-    and the decision may be told again.
-    """
-    require(context.key, "propose_adjustments")
-    found = await _visible(context, command.case)
-    account = found.difference.account
-    if account is None:
-        raise CaseInvalid(case=command.case, why="it is no account's, so there is nothing to adjust")
-    if told.kind.value != ADJUSTING.get(command.decision):
-        raise CaseInvalid(case=command.case, why=f"the decision {command.decision} makes no such adjustment")
-    action = CaseAction(adjustment=told.key)
-    await context.follower.refresh()
-    # Whatever speaks against the decision is found before anything is proposed for it.
-    decide(found, command._replace(action=action), now=datetime.now(UTC), rules=context.catalogue.rules)
-    evidence = AdjustmentEvidenceInput(kind=EvidenceKind.CASE, reference=command.case)
-    await propose(context, account, dataclasses.replace(told, evidence=[*told.evidence, evidence]), None)
-    return action
 
 
 async def _work(context: Context, command: PersonsCommand) -> CaseDecision:

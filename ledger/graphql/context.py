@@ -2,6 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
 
 import strawberry
 
@@ -20,6 +22,43 @@ Record = Callable[[Sequence[UsageRecorded | UsageUnreadable], KeyIssued, Metadat
 """(what was told, the key that tells it, what is kept with it) -> its receipt."""
 
 
+class Letter(Protocol):
+    """Work that failed after all retries, as the queue keeps it."""
+
+    @property
+    def message_id(self) -> str:
+        """What names it in the queue."""
+
+    @property
+    def job(self) -> str:
+        """Which job it is of."""
+
+    @property
+    def died_at(self) -> datetime:
+        """When it failed for the last time."""
+
+    @property
+    def error(self) -> str:
+        """The last line of its error."""
+
+
+class FailedWork(Protocol):
+    """Where background work that failed for good is kept; both raise `QueueUnavailable`."""
+
+    def letters(self, *, limit: int) -> Sequence[Letter]:
+        """The latest first."""
+
+    def redrive(self, message_id: str) -> bool:
+        """Put work into the queue again; False where it is not among what failed."""
+
+
+class AskedWork(Protocol):
+    """Where work is put that somebody asks for; raises `QueueUnavailable`."""
+
+    def reconcile(self, accounts: Sequence[str] | None, at: datetime) -> str:
+        """Have accounts compared with the platform, all of them where None; returns what the work is named."""
+
+
 @dataclass(slots=True)
 class Context:
     """One request: `key` is who asks, `request_id` its name in logs and in the metadata of what it writes.
@@ -35,6 +74,8 @@ class Context:
     request_id: str
     past: PastReader
     attempts: Attempts
+    failed_work: FailedWork | None = None
+    asked_work: AskedWork | None = None
     metadata: Metadata = field(init=False)
 
     def __post_init__(self) -> None:

@@ -38,9 +38,11 @@ from ledger.graphql.contract_inputs import billable
 from ledger.graphql.fields import field
 from ledger.graphql.mending import MendingMutation
 from ledger.graphql.meters import Meter, MeterDefinitionInput
+from ledger.graphql.reconciling import ReconciliationMutation
 from ledger.graphql.recording import UsageEventInput, UsageReceipt, record
 from ledger.graphql.refusals import COMMON
 from ledger.graphql.scalars import Position
+from ledger.graphql.sends import SendMutation
 from ledger.graphql.trail import leaving_traces
 
 
@@ -62,7 +64,15 @@ class MeterDecision:
 
 @leaving_traces
 @strawberry.type(description="Everything that can be changed.")
-class Mutation(AgreementMutation, AdjustmentMutation, CaseMutation, ClosingMutation, MendingMutation):
+class Mutation(
+    AgreementMutation,
+    AdjustmentMutation,
+    CaseMutation,
+    ClosingMutation,
+    MendingMutation,
+    ReconciliationMutation,
+    SendMutation,
+):
     """Each field declares the right that it needs and the refusals that it may answer."""
 
     @field(

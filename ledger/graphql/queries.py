@@ -58,9 +58,11 @@ from ledger.graphql.pages import EVENTS_PAGE_MAX, page, position_of
 from ledger.graphql.plans import Plan, PlanConnection, PlanTermsInput
 from ledger.graphql.platforms import Following
 from ledger.graphql.previews import InvoicePreview, QuantityInput, preview_invoice
+from ledger.graphql.reconciling import ReconciliationQuery
 from ledger.graphql.replays import Replay
 from ledger.graphql.scalars import Position
 from ledger.graphql.seals import ConsistencyProof, InclusionProof, TreeHeadConnection
+from ledger.graphql.send_queries import SendQuery
 from ledger.graphql.watermarks import Projection
 
 
@@ -75,7 +77,7 @@ class Viewer:
 
 
 @strawberry.type(description="Everything that can be read.")
-class Query(AdjustmentQuery, CaseQuery):
+class Query(AdjustmentQuery, CaseQuery, ReconciliationQuery, SendQuery):
     """Each field declares the right that it needs."""
 
     @field("The API key that asks.", needs=Needs(None))

@@ -10,7 +10,13 @@ from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 from strawberry.types.union import StrawberryUnion
 
-from ledger.domain import adjustment_refusals, case_refusals, closing_refusals, pricing_refusals  # noqa: F401 - makes them known
+from ledger.domain import (  # noqa: F401 - makes them known
+    adjustment_refusals,
+    case_refusals,
+    closing_refusals,
+    pricing_refusals,
+    send_refusals,
+)
 from ledger.domain import refusals as rules
 from ledger.graphql.context import Info
 from ledger.graphql.scalars import BigInt, Position

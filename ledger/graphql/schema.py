@@ -15,6 +15,7 @@ from ledger.graphql.plans import Plan
 from ledger.graphql.queries import Query
 from ledger.graphql.refusals import TELLERS
 from ledger.graphql.scalars import SCALARS
+from ledger.graphql.subscriptions import Subscription
 
 
 class Schema(strawberry.Schema):
@@ -32,6 +33,7 @@ def make_schema(*, is_development: bool) -> Schema:
     return Schema(
         query=Query,
         mutation=Mutation,
+        subscription=Subscription,
         types=[Event, InvoiceLine, Meter, Plan],
         extensions=extensions,
         exception_handlers=TELLERS,

@@ -50,7 +50,7 @@ class Requests:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
-        request_id = _request_id(scope)
+        request_id = request_id_of(scope)
         scope[REQUEST_ID] = request_id
         scope["app"] = self  # then the router raises 404 and 405 instead of answering them in plain text
         id_line = (b"x-request-id", request_id.encode())
@@ -94,7 +94,8 @@ class Requests:
         return path if path in self._routes else "other"
 
 
-def _request_id(scope: Scope) -> str:
+def request_id_of(scope: Scope) -> str:
+    """The id that a request or connection brought along, else a new one."""
     for name, text in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID_GIVEN.fullmatch(text):
             return str(text, "ascii")

@@ -1,105 +1,94 @@
-"""Reads what a platform was told, for reconciliation: sends and what became of them, straight from the log."""
+"""Reads what a platform was told, for reconciliation: sums by minute, and the single sends behind them."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from decimal import Decimal
+from typing import Final, cast
 
-from ledger.domain.events import Event
+import asyncpg
+
+from ledger.database import Pool
 from ledger.domain.periods import Period
-from ledger.domain.reconciliation.evidence import OurSend, SendState
-from ledger.domain.send_events import (
-    SendCancelSettled,
-    SendingStarted,
-    SendOutcome,
-    Settlement,
-    UsageSend,
-    UsageSendIntended,
-    UsageSendSettled,
-)
+from ledger.domain.reconciliation.evidence import OurSend
+from ledger.domain.send_events import SendingStarted
 from ledger.domain.topics import decode
 from ledger.event_log import EventLog
+from ledger.projections.sends_fold import catch_up
 
+SENDS_MAX: Final = 200_000
+"""Of more sends than that, only those in parting minutes are looked at one by one."""
 PAGE: Final = 500
-TOPICS: Final = (SendingStarted.TOPIC, UsageSendIntended.TOPIC, UsageSendSettled.TOPIC, SendCancelSettled.TOPIC)
-_STATES: Final[dict[SendOutcome, SendState]] = {
-    "accepted": "accepted",
-    "delivered_before": "delivered_before",
-    "rejected": "rejected",
-    "unknown": "unknown",
-}
+
+# What a send undoes it stands for: both together come to nothing.
+SELECT_SENDS = """
+select s.identifier, coalesce(u.usage_position, s.usage_position) as position, s.customer, s.value, s.timestamp,
+    s.state, s.code, s.attempts, s.intended_at, s.settled_at
+from sends s left join sends u on u.platform = s.platform and u.identifier = s.undoes
+where s.platform = $1 and s.account = $2 and s.meter = $3 and s.timestamp >= $4 and s.timestamp < $5
+order by s.intended_position, s.identifier limit $6
+"""
+SUM_BY_MINUTE = """
+select date_trunc('minute', timestamp, 'UTC') as minute, sum(value) as quantity
+from sends
+where platform = $1 and account = $2 and meter = $3 and customer = $4 and timestamp >= $5 and timestamp < $6
+  and state in ('accepted', 'delivered_before')
+group by minute order by minute limit 1000000
+"""
+SELECT_IS_SENT = """
+select exists (select from sends where platform = $1 and account = $2 and meter = $3)
+"""
 
 
 class Sends:
-    """What one platform was told, as the log says it; read on as far as the log goes when it is asked."""
+    """What one platform was told, as far as the log went when the first question was asked."""
 
-    def __init__(self, log: EventLog, platform: str) -> None:
+    def __init__(self, pool: Pool, log: EventLog, platform: str) -> None:
+        self._pool = pool
         self._log = log
         self._platform = platform
-        self._position = 0
-        self._by_identifier: dict[str, OurSend] = {}
-        self._by_batch: dict[str, tuple[UsageSend, ...]] = {}
-        self._of_meter: dict[tuple[str, str], list[str]] = {}
-        self._since: dict[str, datetime] = {}
+        self._since: dict[str, datetime] | None = None
 
-    async def of(self, account: str, meter: str, window: Period) -> list[OurSend]:
-        """The sends of an account in a meter whose timestamps lie in a window, in order of their intent."""
-        await self._read_on()
-        found = (self._by_identifier[identifier] for identifier in self._of_meter.get((account, meter), ()))
-        return [send for send in found if send.timestamp in window]
+    async def of(self, account: str, meter: str, window: Period) -> list[OurSend] | None:
+        """The sends of an account in a meter whose timestamps lie in a window, in order of intent.
+
+        None where they are more than 200,000.
+        """
+        await self._started()
+        asked = (self._platform, account, meter, window.start, window.end, SENDS_MAX + 1)
+        rows: Sequence[asyncpg.Record] = await self._pool.fetch(SELECT_SENDS, *asked)
+        return None if len(rows) > SENDS_MAX else [OurSend(**row) for row in rows]
+
+    async def acknowledged(self, account: str, meter: str, customer: str, window: Period) -> dict[datetime, Decimal]:
+        """What the platform acknowledged for a customer by minute, minutes without any left out."""
+        await self._started()
+        asked = (self._platform, account, meter, customer, window.start, window.end)
+        return {row["minute"]: row["quantity"] for row in await self._pool.fetch(SUM_BY_MINUTE, *asked)}
+
+    async def is_sent(self, account: str, meter: str) -> bool:
+        """Whether it is the ledger that tells the account's usage in the meter, or has told any."""
+        if account in await self._started():
+            return True
+        return bool(await self._pool.fetchval(SELECT_IS_SENT, self._platform, account, meter))
 
     async def since(self, account: str) -> datetime | None:
         """From when on the account's usage is told; None where it never was."""
-        await self._read_on()
-        return self._since.get(account)
+        return (await self._started()).get(account)
 
-    async def _read_on(self) -> None:
-        head = (await self._log.head()).position
-        while self._position < head:
-            rows = await self._log.page(after=self._position, before=head + 1, topics=TOPICS, limit=PAGE)
+    async def _started(self) -> dict[str, datetime]:
+        """When sending began, by account; lets the read model catch up, once."""
+        if self._since is None:
+            await catch_up(self._pool, self._log)
+            self._since = await self._read_starts()
+        return self._since
+
+    async def _read_starts(self) -> dict[str, datetime]:
+        found: dict[str, datetime] = {}
+        position, head = 0, (await self._log.head()).position
+        while position < head:
+            rows = await self._log.page(after=position, before=head + 1, topics=[SendingStarted.TOPIC], limit=PAGE)
             for row in rows:
-                self._take(decode(row["topic"], row["state"]))
-            self._position = rows[-1]["position"] if len(rows) == PAGE else head
-
-    def _take(self, event: Event) -> None:
-        match event:
-            case SendingStarted() if event.platform == self._platform:
-                self._since.setdefault(event.account, event.since)
-            case UsageSendIntended() if event.platform == self._platform:
-                self._by_batch[event.batch] = event.sends
-                for send in event.sends:
-                    self._intend(send, event.intended_at)
-            case UsageSendSettled() if event.platform == self._platform:
-                self._settle(event)
-            case SendCancelSettled() if event.platform == self._platform:
-                known = self._by_identifier.get(event.settlement.identifier)
-                if known is not None and event.settlement.outcome in ("accepted", "delivered_before"):
-                    self._by_identifier[known.identifier] = known._replace(state="cancelled")
-
-    def _intend(self, send: UsageSend, intended_at: datetime) -> None:
-        if send.identifier not in self._by_identifier:
-            self._of_meter.setdefault((send.account, send.meter), []).append(send.identifier)
-            undone = self._by_identifier.get(send.undoes or "")
-            self._by_identifier[send.identifier] = OurSend(
-                send.identifier,
-                send.position if undone is None else undone.position,
-                send.customer,
-                send.value,
-                send.timestamp,
-                "intended",
-                attempts=0,
-                intended_at=intended_at,
-            )
-
-    def _settle(self, event: UsageSendSettled) -> None:
-        named = {one.identifier: one for one in event.settlements}
-        everything = () if event.is_partial else (send.identifier for send in self._by_batch.get(event.batch, ()))
-        for identifier in dict.fromkeys((*named, *everything)):
-            known = self._by_identifier.get(identifier)
-            if known is None:
-                continue
-            told = named.get(identifier) or Settlement(identifier=identifier, outcome="accepted")
-            self._by_identifier[identifier] = known._replace(
-                state=_STATES[told.outcome],
-                code=told.code,
-                attempts=max(known.attempts, event.attempt),
-                settled_at=event.settled_at,
-            )
+                event = cast("SendingStarted", decode(row["topic"], row["state"]))
+                if event.platform == self._platform:
+                    found.setdefault(event.account, event.since)
+            position = rows[-1]["position"] if len(rows) == PAGE else head
+        return found

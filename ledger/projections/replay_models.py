@@ -116,7 +116,7 @@ MODELS: Final = (
         key=_columns("platform identifier"),
         columns=_columns(
             "batch meter customer event_type usage_position timestamp repeats undoes state code message attempts "
-            "intended_at due_at settled_at cancel cancelled_by intended_position settled_position",
+            "intended_at due_at settled_at cancel cancelled_by cancel_at intended_position settled_position",
             numbers="value",
         ),
         first="t.intended_position",

@@ -15,7 +15,8 @@ ROWS_MAX: Final = 10_000
 
 COLUMNS = """
     identifier, batch, account, meter, customer, event_type, usage_position, value, timestamp, repeats, undoes, state,
-    code, message, attempts, intended_at, due_at, settled_at, cancel, cancelled_by, intended_position
+    code, message, attempts, intended_at, due_at, settled_at, cancel, cancelled_by, cancel_at,
+    intended_position
 """
 SELECT_OPEN = f"""
 select {COLUMNS} from sends
@@ -41,7 +42,8 @@ select {COLUMNS} from sends where platform = $1 and identifier = any($2::text[])
 """
 SELECT_OF_USAGE = f"""
 select {COLUMNS} from sends
-where platform = $1 and usage_position = any($2::bigint[]) order by intended_position, identifier limit 10000
+where platform = $1 and usage_position = any($2::bigint[])
+order by intended_position, usage_position, identifier limit 10000
 """
 SELECT_IN_TIME = f"""
 select {COLUMNS} from sends
@@ -51,8 +53,10 @@ order by timestamp, identifier limit $6
 SELECT_OF_ACCOUNT = f"""
 select {COLUMNS} from sends
 where account = $1 and ($2::text is null or state = $2) and ($3::text is null or cancel = $3)
-  and ($4::bigint is null or (intended_position, identifier) > ($4, $5))
-order by intended_position, identifier limit $6
+  and ($4::text is null or (intended_position, usage_position, identifier) > (
+      select intended_position, usage_position, identifier from sends where account = $1 and identifier = $4 limit 1
+  ))
+order by intended_position, usage_position, identifier limit $5
 """
 SUM_BY_WINDOW = """
 select account, customer, event_type, date_trunc($4, timestamp, 'UTC') as start,
@@ -158,13 +162,11 @@ async def sends_of(
     *,
     state: SendState | None = None,
     cancel: CancelState | None = None,
-    after: tuple[int, str] | None = None,
+    after: str | None = None,
     limit: int,
 ) -> list[SendRow]:
-    """The sends of an account in the order in which they were intended, after one of them."""
-    position, identifier = after or (None, None)
-    rows = await pool.fetch(SELECT_OF_ACCOUNT, account, state, cancel, position, identifier, min(limit, ROWS_MAX))
-    return _read(rows)
+    """The sends of an account in the order in which they were intended, after the one with an identifier."""
+    return _read(await pool.fetch(SELECT_OF_ACCOUNT, account, state, cancel, after, min(limit, ROWS_MAX)))
 
 
 async def sent_sums(
@@ -231,6 +233,7 @@ def _read(rows: Sequence[asyncpg.Record]) -> list[SendRow]:
                 row["code"],
                 row["cancel"],
                 row["cancelled_by"],
+                row["cancel_at"],
             ),
             row["message"],
             row["intended_at"],

@@ -58,7 +58,7 @@ where platform = $1 and sends.identifier = s.identifier
        or (state in ('accepted', 'delivered_before') and (s.outcome = 'rejected' or s.outcome = state)))
 """
 CANCEL = """
-update sends set cancel = 'intended', cancelled_by = $3 where platform = $1 and identifier = $2
+update sends set cancel = 'intended', cancelled_by = $3, cancel_at = $4 where platform = $1 and identifier = $2
 """
 SETTLE_CANCEL = """
 update sends set cancel = $3, code = coalesce($4, code), message = coalesce($5, message), settled_position = $6,
@@ -112,7 +112,7 @@ async def _fold(connection: Connection, event: Event, position: int) -> None:
         case UsageSendSettled():
             await _settle(connection, event, position)
         case SendCancelIntended():
-            await connection.execute(CANCEL, event.platform, event.identifier, event.position)
+            await connection.execute(CANCEL, event.platform, event.identifier, event.position, event.intended_at)
         case SendCancelSettled():
             one = event.settlement
             cancel = cancel_of(event)

@@ -2,11 +2,12 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import msgspec
@@ -17,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ledger.sandbox.stripe import Sandbox
 
 DELIVERY_SECONDS_MAX: Final = 10
+PLANT: Final = "PLANT"
 INSIDE: Final = "http://sandbox.invalid"
 """Where a sandbox is asked within its own process; nothing is resolved."""
 
@@ -39,7 +41,7 @@ class StartableClock:
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A request to a sandbox, and when it came."""
+    """A request to a sandbox, and when it came; a hand that planted something has the method `PLANT`."""
 
     at: datetime
     method: str
@@ -61,7 +63,10 @@ class Journal:
             for line in self._path.read_bytes().splitlines():
                 asked = msgspec.json.decode(line, type=Asked)
                 await sandbox.advance(asked.at)
-                await client.request(asked.method, asked.target, headers=asked.headers, content=asked.body)
+                if asked.method == PLANT:
+                    _plant(sandbox, asked.target, msgspec.json.decode(asked.body))
+                else:
+                    await client.request(asked.method, asked.target, headers=asked.headers, content=asked.body)
         sandbox.deliver = deliver
 
     def keeping(self, sandbox: Sandbox) -> ASGIApp:
@@ -73,12 +78,32 @@ class Journal:
             body = await request.body()
             target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             headers = {name: value for name, value in request.headers.items() if name != "host"}
-            asked = Asked(sandbox.clock.moment, request.method, target, headers, body.decode())
-            with self._path.open("ab") as file:
-                file.write(msgspec.json.encode(asked) + b"\n")
+            self._keep(Asked(sandbox.clock.moment, request.method, target, headers, body.decode()))
             await app(scope, _again(body), send)
 
         return kept
+
+    def plant(self, sandbox: Sandbox, name: str, *arguments: str | int) -> None:
+        """Do what `sandbox.plants` calls by this name, and write it down."""
+        self._keep(Asked(sandbox.clock.moment, PLANT, name, {}, msgspec.json.encode(arguments).decode()))
+        _plant(sandbox, name, arguments)
+
+    def _keep(self, asked: Asked) -> None:
+        with self._path.open("ab") as file:
+            file.write(msgspec.json.encode(asked) + b"\n")
+
+
+def _plant(sandbox: Sandbox, name: str, arguments: Sequence[Any]) -> None:
+    match name:
+        case "add_usage":
+            meter, customer, value, timestamp = arguments
+            sandbox.plants.add_usage(meter, customer, Decimal(value), timestamp)
+        case "drop_usage":
+            sandbox.plants.drop_usage(*arguments)
+        case "double_usage":
+            sandbox.plants.double_usage(*arguments)
+        case _:
+            raise ValueError(f"a journal cannot plant {name}")
 
 
 def _again(body: bytes) -> Receive:

@@ -22,6 +22,7 @@ from ledger.settings import Settings
 from ledger.workers.broker import QUEUE
 from ledger.workers.closings import assess_closed, close_due
 from ledger.workers.following import declare_following
+from ledger.workers.sending_jobs import declare_sending
 
 SWEEP_TURNS_MAX: Final = 1_000
 """A sweep that finds more leaves the rest to the next one."""
@@ -42,12 +43,13 @@ def declare_actors(
     broker: RedisBroker, database_url: str, *, close_after: timedelta | None = None, settings: Settings | None = None
 ) -> None:
     """Make the jobs known to the broker, by name: `sweep_retired_series`, `check_log`, `replay`, `close_due_periods`,
-    `assess_late_usage`, and those of `following`.
+    `assess_late_usage`, and those of `following` and `sending_jobs`.
 
     Periods are closed when they ended longer than `close_after` ago, never where that is None. `settings` name the
     billing platform.
     """
     declare_following(broker, database_url, settings or Settings())
+    declare_sending(broker, database_url, settings or Settings())
 
     async def sweep_retired_series() -> None:
         pool = await open_pool(database_url, application="worker", size=1)

@@ -19,6 +19,8 @@ from dramatiq.middleware import (
     TimeLimit,
 )
 
+from ledger.domain.send_refusals import QueueUnavailable
+
 NAMESPACE: Final = "ledger"
 QUEUE: Final = "work"
 QUEUE_MESSAGES_MAX: Final = 10_000
@@ -110,6 +112,44 @@ def dead_letters(client: "redis.Redis", *, limit: int = 100) -> list[DeadLetter]
             error = str(message.options.get("traceback", "")).strip().rpartition("\n")[2]
             letters.append(DeadLetter(message.message_id, message.actor_name, when, error))
     return letters
+
+
+class FailedWork:
+    """The dead letters of a Redis, for whoever looks at them from another process."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._broker = open_broker(redis_url)
+
+    def letters(self, *, limit: int) -> list[DeadLetter]:
+        """The work that failed for good, the latest first. Raises `QueueUnavailable`."""
+        try:
+            return dead_letters(self._broker.client, limit=limit)
+        except redis.RedisError as fault:
+            raise QueueUnavailable(why=type(fault).__name__) from fault
+
+    def redrive(self, message_id: str) -> bool:
+        """Put a dead letter into the queue again, with all its attempts; False where it is not there.
+
+        Jobs may run twice, so it is put in before it is taken out. Raises `QueueUnavailable`.
+        """
+        try:
+            return self._redrive(message_id)
+        except (redis.RedisError, QueueFull) as fault:
+            raise QueueUnavailable(why=type(fault).__name__) from fault
+
+    def _redrive(self, message_id: str) -> bool:
+        client, dead = self._broker.client, f"{NAMESPACE}:{QUEUE}.XQ"
+        for key in cast("list[str]", client.zrange(dead, 0, -1)):
+            stored = cast("bytes | None", client.hget(f"{dead}.msgs", key))
+            if stored is None or (letter := Message[Any].decode(stored)).message_id != message_id:
+                continue
+            self._broker.declare_queue(QUEUE)
+            fresh = Message[Any](QUEUE, letter.actor_name, letter.args, letter.kwargs, {}, message_id=message_id)
+            self._broker.enqueue(fresh)
+            client.zrem(dead, key)
+            client.hdel(f"{dead}.msgs", key)
+            return True
+        return False
 
 
 def _milliseconds(duration: timedelta) -> int:

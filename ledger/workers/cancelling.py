@@ -4,20 +4,23 @@ import contextlib
 from datetime import datetime, timedelta
 from typing import Final
 
+import msgspec
 import structlog
 
 from ledger.commands.sends import batches, cancel_settled, intended_rows, stand
 from ledger.domain.metadata import Metadata
 from ledger.domain.platform_objects import Formula
 from ledger.domain.refusals import VersionTaken
-from ledger.domain.send_events import Settlement, UsageSend
+from ledger.domain.send_events import Settlement
 from ledger.domain.sends import (
+    CANCEL_WINDOW,
     CANNOT_CANCEL,
     NEVER_COUNTED,
     UNDONE,
     Told,
     can_cancel,
     can_undo,
+    is_cancel_lost,
     undoing,
 )
 from ledger.platforms.port import PlatformBusy, PlatformUnavailable
@@ -27,7 +30,8 @@ from ledger.workers.sending import Desk, tell
 
 CANCELS_MAX: Final = 1_000
 """How many sends one turn cancels."""
-PATIENCE: Final = timedelta(minutes=1)
+TRY_AGAIN: Final = timedelta(minutes=30)
+"""How long to leave a send alone that could not be cancelled."""
 METADATA: Final = Metadata(actor="worker", source="worker", operation="cancel_sends")
 
 _log = structlog.get_logger("worker")
@@ -38,6 +42,9 @@ async def cancel_sends(desk: Desk) -> int:
     if desk.memory.circuit.is_open(desk.clock()):
         return 0
     await catch_up(desk.pool, desk.log)
+    tried = desk.memory.cancelled
+    for identifier in [one for one, at in tried.items() if at <= desk.clock() - TRY_AGAIN]:
+        del tried[identifier]
     count = 0
     for row in await cancels(desk.pool, desk.platform.name, limit=CANCELS_MAX):
         try:
@@ -56,30 +63,31 @@ async def _cancel(desk: Desk, told: Told) -> bool:
         message = "It never counted there."
         await _settle(desk, told, _rejected(identifier, NEVER_COUNTED, message), now)
         return True
-    if can_cancel(told, now):
-        answer = await desk.platform.cancel_usage(identifier, told.send.event_type)
-        if answer.outcome == "unknown":
-            desk.memory.circuit.failed(desk.clock())
-            if told.cancel != "unknown":
-                await _settle(desk, told, answer, now)
-            return False
+    if is_cancel_lost(told, now) or told.cancel_at is None:
+        return False
+    if told.cancel_at >= told.due_at + CANCEL_WINDOW:
+        return await _undo(desk, told, now)
+    if not can_cancel(told, now) or identifier in desk.memory.cancelled:
+        return False
+    answer = await desk.platform.cancel_usage(identifier, told.send.event_type)
+    if answer.outcome in ("accepted", "delivered_before"):
         desk.memory.circuit.answered()
-        if answer.outcome != "rejected" or told.cancel == "unknown":
-            # A refusal after a cancel without an answer tells nothing of that one: the sums will.
-            if answer.outcome != "rejected":
-                await _settle(desk, told, answer, now)
-            return answer.outcome != "rejected"
-        return await _undo(desk, told, answer, now)
-    return False if told.cancel == "unknown" else await _undo(desk, told, None, now)
+        desk.memory.cancelled.pop(identifier, None)
+        await _settle(desk, told, answer, now)
+        return True
+    desk.memory.cancelled[identifier] = now
+    if told.cancel != "unknown":
+        # A refusal leaves open whether it counts: it may have been rejected unseen. In the end the sums tell.
+        await _settle(desk, told, msgspec.structs.replace(answer, outcome="unknown"), now)
+    return False
 
 
-async def _undo(desk: Desk, told: Told, answer: Settlement | None, now: datetime) -> bool:
+async def _undo(desk: Desk, told: Told, now: datetime) -> bool:
     """Send the negative value, where the platform's meter is a sum; else a person has to see to it."""
     name, identifier = desk.platform.name, told.send.identifier
     known = await stand(desk.pool, name)
     if told.cancelled_by is None or not can_undo(told, await _formula(desk, told), now):
-        why = "" if answer is None else f" The platform says: {answer.message}"
-        message = f"It counts there for good: it is too old, or its meter is no sum.{why}"
+        message = "It counts there for good: it is too old, or its meter is no sum."
         await _settle(desk, told, _rejected(identifier, CANNOT_CANCEL, message), now)
         return True
     made = batches(name, known, [undoing(told.send, told.cancelled_by)], derived_up_to=known.derived_up_to, now=now)

@@ -15,6 +15,7 @@ from ledger.platforms.opening import open_platform
 from ledger.platforms.port import Platform, PlatformBusy, PlatformUnavailable
 from ledger.settings import Settings
 from ledger.workers.broker import QUEUE
+from ledger.workers.reconciling import Reconcile, reconcile_and_record
 from ledger.workers.syncing import apply_notifications, sweep_notifications, sync_all
 
 SYNC_TIME_MAX: Final = timedelta(hours=8)
@@ -27,13 +28,13 @@ Work = Callable[[Pool, EventLog, Platform], Coroutine[Any, Any, None]]
 
 
 def declare_following(broker: RedisBroker, database_url: str, settings: Settings) -> None:
-    """Make the jobs known by name: `look_into_notifications`, `sweep_notifications`, `sync_platform`."""
+    """Make the jobs known: `look_into_notifications`, `sweep_notifications`, `sync_platform`, `reconcile_platform`."""
 
     async def look_into_notifications() -> None:
         async def work(pool: Pool, log: EventLog, platform: Platform) -> None:
             await apply_notifications(pool, log, platform, clock=_now)
 
-        await _follow(database_url, settings, work)
+        await follow(database_url, settings, work)
 
     async def sweep() -> None:
         async def work(pool: Pool, log: EventLog, platform: Platform) -> None:
@@ -41,7 +42,7 @@ def declare_following(broker: RedisBroker, database_url: str, settings: Settings
             if missed:
                 _log.warning("a sweep found what the platform told and never arrived", notifications=missed)
 
-        await _follow(database_url, settings, work)
+        await follow(database_url, settings, work)
 
     async def sync_platform() -> None:
         async def work(pool: Pool, log: EventLog, platform: Platform) -> None:
@@ -49,15 +50,25 @@ def declare_following(broker: RedisBroker, database_url: str, settings: Settings
             changed = {kind: counts.changed for kind, counts in found.items()}
             _log.info("all that the platform holds was listed", **changed)
 
-        await _follow(database_url, settings, work)
+        await follow(database_url, settings, work)
+
+    async def reconcile_platform(accounts: list[str] | None = None, at: str | None = None) -> None:
+        async def work(pool: Pool, log: EventLog, platform: Platform) -> None:
+            moment = _now() if at is None else datetime.fromisoformat(at)
+            asked = Reconcile(moment, None if accounts is None else tuple(accounts))
+            finished = (await reconcile_and_record(pool, log, platform, asked, clock=_now)).finished
+            _log.info("a reconciliation is done", compared=finished.compared, differing=finished.differing)
+
+        await follow(database_url, settings, work)
 
     time_limit = SYNC_TIME_MAX // timedelta(milliseconds=1)
     dramatiq.actor(broker=broker, queue_name=QUEUE)(look_into_notifications)
     dramatiq.actor(broker=broker, queue_name=QUEUE, actor_name="sweep_notifications")(sweep)
     dramatiq.actor(broker=broker, queue_name=QUEUE, time_limit=time_limit)(sync_platform)
+    dramatiq.actor(broker=broker, queue_name=QUEUE, time_limit=time_limit)(reconcile_platform)
 
 
-async def _follow(database_url: str, settings: Settings, work: Work) -> None:
+async def follow(database_url: str, settings: Settings, work: Work) -> None:
     """Do the work; a platform that does not answer is told in the worker's log, and the next turn tries again."""
     async with _opened(database_url, settings) as opened:
         if opened is None:

@@ -91,7 +91,7 @@ async def _compare(run: Run, target: Target, ours: Invoice, billed: Billed) -> i
     by_meter: dict[str, list[PlatformLine]] = {}
     rest: list[PlatformLine] = []
     for line in billed.lines:
-        if line.meter in meters:
+        if line.meter is not None and line.meter in meters:
             by_meter.setdefault(meters[line.meter], []).append(line)
         else:
             rest.append(line)
@@ -116,7 +116,8 @@ async def _compare(run: Run, target: Target, ours: Invoice, billed: Billed) -> i
     )
     if beside or rest or notes:
         compared += 1
-        _conclude(run, facts._replace(credit_notes=billed.notes))
+        unrated = frozenset(one.id for one in run.there.prices.values() if one.obstacle is not None)
+        _conclude(run, facts._replace(credit_notes=billed.notes, inexpressible=unrated))
     return compared
 
 
@@ -167,8 +168,8 @@ async def _of_meter(
         return facts
     price = price_of(run, target, meter)
     quantity = await _quantities(run, target, billed, meter, lines)
-    there = {line.price: run.there.prices[line.price] for line in lines if line.price in run.there.prices}
-    their_prices = [one.charge for one in there.values()]
+    there = {line.price: run.there.prices.get(line.price) for line in lines if line.price is not None}
+    their_prices = [one.charge for one in there.values() if one is not None]
     invoices = {one.subscription for one in billed.invoices if any(line in one.lines for line in lines)}
     return facts._replace(
         used=total(line.quantity for line in here) if quantity is None else quantity.used,

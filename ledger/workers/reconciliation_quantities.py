@@ -1,9 +1,11 @@
 """Compares quantities with a platform's sums, and finds out where and why they part."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from itertools import accumulate
 from typing import Final, NamedTuple, TypeVar
 
 from ledger.domain.money import Money, payable, total
@@ -26,7 +28,7 @@ from ledger.domain.reconciliation.ranking import explain_quantity
 from ledger.domain.reconciliation_facts import Difference
 from ledger.domain.refusals import RangeTooLarge
 from ledger.domain.segments import segments
-from ledger.domain.values import ZERO
+from ledger.domain.values import EXACT, ZERO
 from ledger.platforms.port import PlatformRefused
 from ledger.projections.reconciling import (
     FORMULAS,
@@ -151,8 +153,10 @@ async def count(
     except RangeTooLarge as refusal:
         usage, by_formula = [], ours
         notes.append(f"single events were not looked at: {refusal.message}")
-    all_sends = await run.sends.of(target.account.key, meter, Period(window.start - DAY, window.end + DAY))
-    since = await run.sends.since(target.account.key)
+    sends = await run.sends.of(target.account.key, meter, window)
+    if sends is None:
+        notes.append("sends were looked at one by one only in the minutes that part")
+    side = await _side(run, target, meter, window, usage)
     formula = formula_of(run, meter)
     facts = QuantityFacts(
         account=target.account.key,
@@ -163,15 +167,17 @@ async def count(
         theirs=await read_sum(run, platform_meter, target.customer, window.start, window.end),
         formula=formula,
         usage=tuple(usage),
-        sends=tuple(send for send in all_sends if send.timestamp in window),
-        sending_since=since,
-        is_sent_by_us=bool(all_sends) or since is not None,
+        sends=tuple(sends or ()),
+        sending_since=await run.sends.since(target.account.key),
+        is_sent_by_us=side.is_sent_by_us,
+        acknowledged=side.between(window.start, window.end) if sends is None else None,
         by_formula=by_formula,
     )
     if run.tolerance.lets_pass(facts.used, facts.theirs):
         return Counted(facts, "; ".join(notes))
-    side = _Side(tuple(usage), tuple(all_sends), target.customer, facts.is_sent_by_us)
     searched = await _search(run, platform_meter, facts, side, window)
+    if sends is None:
+        facts = facts._replace(sends=await _sends_in(run, facts, searched.minutes))
     notes += searched.notes
     elsewhere = [
         Elsewhere(other, await read_sum(run, platform_meter, other, window.start, window.end))
@@ -185,19 +191,46 @@ async def count(
     return Counted(facts, "; ".join(notes))
 
 
-class _Side(NamedTuple):
-    """What we hold to be counted there: what was acknowledged, or where we send nothing what counts here."""
+async def _sends_in(run: Run, facts: QuantityFacts, minutes: Sequence[Sums]) -> tuple[OurSend, ...]:
+    found: list[OurSend] = []
+    for one in minutes:
+        found += await run.sends.of(facts.account, facts.meter, Period(one.start, one.end)) or ()
+    return tuple(found)
 
-    usage: tuple[OurUsage, ...]
-    sends: tuple[OurSend, ...]
-    customer: str
+
+async def _side(run: Run, target: Target, meter: str, window: Period, usage: Sequence[OurUsage]) -> "_Side":
+    """Our side of a window and of a day around it."""
+    is_sent = await run.sends.is_sent(target.account.key, meter)
+    around = Period(window.start - DAY, window.end + DAY)
+    by_minute: Mapping[datetime, Decimal]
+    if is_sent:
+        by_minute = await run.sends.acknowledged(target.account.key, meter, target.customer, around)
+    else:
+        counting = [one for one in usage if one.standing == "counts"]
+        summed: dict[datetime, Decimal] = {}
+        for one in counting:
+            minute = floor(one.time, MINUTE)
+            summed[minute] = total([summed.get(minute, ZERO), one.value])
+        by_minute = summed
+    minutes = sorted(by_minute)
+    sums = list(accumulate((by_minute[minute] for minute in minutes), EXACT.add, initial=ZERO))
+    return _Side(minutes, sums, is_sent)
+
+
+class _Side(NamedTuple):
+    """What we hold to be counted there: what was acknowledged, or where we send nothing what counts here.
+
+    `sums` are running sums: before each of the minutes, and after the last.
+    """
+
+    minutes: list[datetime]
+    sums: list[Decimal]
     is_sent_by_us: bool
 
     def between(self, start: datetime, end: datetime) -> Decimal:
-        if self.is_sent_by_us:
-            told = (send for send in self.sends if send.is_acknowledged and send.customer == self.customer)
-            return total(send.value for send in told if start <= send.timestamp < end)
-        return total(one.value for one in self.usage if one.standing == "counts" and start <= one.time < end)
+        """What is counted from one whole minute up to another."""
+        first, past = bisect_left(self.minutes, start), bisect_left(self.minutes, end)
+        return EXACT.subtract(self.sums[past], self.sums[first])
 
 
 class _Searched(NamedTuple):

@@ -37,7 +37,7 @@ class There(NamedTuple):
         for subscription in subscriptions:
             for item in subscription.items:
                 price = self.prices.get(item.price)
-                if price is not None and price.meter in self.meters:
+                if price is not None and price.meter is not None and price.meter in self.meters:
                     found[self.meters[price.meter]] = price.meter
         return found
 
@@ -86,9 +86,16 @@ async def _all(pool: Pool, platform: str, kind: ObjectKind) -> list[PlatformObje
 
 
 def targets(
-    catalogue: Catalogue, there: There, *, accounts: Sequence[str] | None, at: datetime, periods: int
+    catalogue: Catalogue, there: There, *, platform: str, accounts: Sequence[str] | None, at: datetime, periods: int
 ) -> Iterator[Target]:
-    """The accounts that are customers there, each with the period at a moment and so many before it, newest first."""
+    """The accounts that are customers there, each with its last periods up to that of a moment, newest first.
+
+    Behind them come older periods that a case is open for, so that the case can tell when the numbers agree.
+    """
+    open_starts: dict[str, set[datetime]] = {}
+    for case in catalogue.cases.values():
+        if case.platform == platform and case.account is not None and case.subject in ("quantity", "amount"):
+            open_starts.setdefault(case.account, set()).add(case.start)
     for key in sorted(catalogue.accounts if accounts is None else accounts):
         account = catalogue.accounts[key]
         known = [name for name in (account.key, *account.aliases) if name in there.customers]
@@ -96,15 +103,21 @@ def targets(
         if not known:
             continue
         known.sort(key=lambda name: not there.subscriptions.get(name))
-        instant = at
-        for _ in range(periods):
+        waiting = sorted(open_starts.get(key, ()))
+        instant, seen = at, set[datetime]()
+        for _ in range(periods + len(waiting)):
             contract = contract_at(catalogue.contracts.get(key, ()), instant)
             period = _period(catalogue, account, contract, there.subscriptions.get(known[0], ()), instant)
-            if period is None:
+            if period is not None and period.start not in seen:
+                seen.add(period.start)
+                billing = tuple(one for one in there.subscriptions.get(known[0], ()) if _runs_in(one, period))
+                yield Target(account, known[0], tuple(known[1:]), billing, period, contract)
+            if period is not None and len(seen) < periods:
+                instant = period.start - MOMENT
+            elif waiting:
+                instant = waiting.pop()
+            else:
                 break
-            billing = tuple(one for one in there.subscriptions.get(known[0], ()) if _runs_in(one, period))
-            yield Target(account, known[0], tuple(known[1:]), billing, period, contract)
-            instant = period.start - MOMENT
 
 
 def _period(

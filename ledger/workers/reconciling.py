@@ -5,9 +5,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
 
+from ledger.commands.cases import observe
 from ledger.commands.decision import decide_on
 from ledger.database import Pool
 from ledger.domain.calendar import zone
+from ledger.domain.cases import Observation, Watched
 from ledger.domain.catalogue import Catalogue
 from ledger.domain.metadata import Metadata
 from ledger.domain.money import Money
@@ -31,6 +33,8 @@ PERIODS: Final = 2
 """The running billing period of each account, and the one before it."""
 ACCOUNTS_MAX: Final = 10_000
 """The most accounts with usage that nobody bills, and the most customers nobody knows, that a run tells."""
+BESIDE: Final = frozenset({"unbilled_account", "unknown_customer", "inexpressible_price"})
+METADATA: Final = Metadata(actor="worker", source="worker", operation="reconcile_platform")
 LIVE: Final = ("trialing", "active", "past_due", "unpaid")
 
 
@@ -71,18 +75,22 @@ async def reconcile(
         platform,
         catalogue,
         there,
-        Sends(log, platform.name),
+        Sends(pool, log, platform.name),
         asked.tolerance,
         now,
         settled_at=now - asked.settle,
     )
-    chosen = list(targets(catalogue, there, accounts=asked.accounts, at=asked.at, periods=asked.periods))
+    chosen = list(
+        targets(catalogue, there, platform=platform.name, accounts=asked.accounts, at=asked.at, periods=asked.periods)
+    )
     compared = await compare_quantities(run, chosen)
     compared += await compare_amounts(run, chosen)
     parted = list(run.differences)
     beside = [*_inexpressible(run, chosen, asked), *await _obstacles(run, asked)]
     if asked.accounts is None:
         beside += [*_unknown_customers(run, asked), *await _unbilled(run, chosen, asked)]
+    if asked.accounts is None:
+        run.agreed |= _ended(run, beside)
     finished = ReconciliationFinished(
         platform=platform.name,
         run=f"{platform.name} {now.isoformat()}",
@@ -99,16 +107,39 @@ async def reconcile(
         excesses=_money(parted, -1),
         calls=run.calls,
         is_exhausted=run.is_exhausted,
+        oldest_open_at=min((one.start for one in _cases(run).values()), default=None),
     )
     return Reconciled(finished, (*parted, *beside), frozenset(run.agreed))
 
 
-async def record_reconciliation(
-    log: EventLog, finished: ReconciliationFinished, *, now: datetime, metadata: Metadata
-) -> int:
-    """Keep what a run came to and return its position."""
+async def reconcile_and_record(
+    pool: Pool, log: EventLog, platform: Platform, asked: Reconcile, *, clock: Callable[[], datetime]
+) -> Reconciled:
+    """Compare, tell the cases what was found, and keep what the run came to. Done again, it finds the same."""
+    done = await reconcile(pool, log, platform, asked, clock=clock)
+    finished = done.finished
+    catalogue = Catalogue()
+    await catch_up(catalogue, log)
+    observation = Observation(finished.run, finished.finished_at, done.agreed)
+    await observe(log, catalogue, done.differences, observation, metadata=METADATA)
     stream = reconciliation_stream(finished.platform)
-    return await decide_on(log, stream, lambda _: [finished], account=None, now=now, metadata=metadata)
+    await decide_on(log, stream, lambda _: [finished], account=None, now=clock(), metadata=METADATA)
+    return done
+
+
+def _cases(run: Run) -> dict[str, Watched]:
+    """The platform's cases that are not settled."""
+    return {key: case for key, case in run.catalogue.cases.items() if case.platform == run.platform.name}
+
+
+def _ended(run: Run, beside: Sequence[Difference]) -> set[str]:
+    """The cases about accounts, customers and prices of which nothing is found any more, whatever their month."""
+    found = {(one.subject, one.account, one.customer) for one in beside}
+    return {
+        key
+        for key, case in _cases(run).items()
+        if case.subject in BESIDE and (case.subject, case.account, case.customer) not in found
+    }
 
 
 def _money(differences: Sequence[Difference], sign: int) -> tuple[Money, ...]:
@@ -197,10 +228,11 @@ def _unknown_customers(run: Run, asked: Reconcile) -> Iterator[Difference]:
 
 
 async def _unbilled(run: Run, chosen: Sequence[Target], asked: Reconcile) -> list[Difference]:
-    """Accounts with usage in the month of the moment that the platform bills for nothing."""
+    """Accounts with usage in the month of the moment or the one before that the platform bills for nothing."""
     billed = {target.account.key for target in chosen if target.subscriptions}
     month = zone("UTC").window_of(min(asked.at, run.settled_at), "MONTH")
-    first, past = month.start.date(), month.end.date()
+    first = zone("UTC").window_of(month.start - timedelta.resolution, "MONTH").start.date()
+    past = month.end.date()
     async with run.pool.acquire() as connection:
         keys = await accounts_with_usage(connection, first, past, after="", limit=ACCOUNTS_MAX)
     found = []

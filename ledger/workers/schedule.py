@@ -34,7 +34,13 @@ JOBS: Final = (
     Job("replay", timedelta(days=1)),
     Job("close_due_periods", timedelta(minutes=15)),
     Job("assess_late_usage", timedelta(hours=1)),
+    Job("reconcile_platform", timedelta(days=1)),
     Job("look_into_notifications", timedelta(seconds=5)),
+    Job("send_usage", timedelta(seconds=5)),
+    Job("take_rejections", timedelta(seconds=10)),
+    Job("cancel_sends", timedelta(seconds=15)),
+    Job("send_credits", timedelta(seconds=30)),
+    Job("settle_sends", timedelta(minutes=1)),
     Job("sweep_notifications", timedelta(minutes=10)),
     Job("sync_platform", timedelta(days=1)),
 )

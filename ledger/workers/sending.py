@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import asyncpg
 import structlog
 
+from ledger.commands.sending import bring
 from ledger.commands.sends import Cancel, batches, first_settled, intended_rows, stand
 from ledger.database import Pool
 from ledger.domain.adjustment_events import AdjustmentApproved
@@ -21,10 +22,10 @@ from ledger.domain.events import AccountAliased, UsageDismissed, UsageMended, Us
 from ledger.domain.metadata import Metadata
 from ledger.domain.refusals import VersionTaken
 from ledger.domain.send_events import Settlement, UsageSend, UsageSendIntended
-from ledger.domain.sending import FOLLOWED, TOPICS, SendingState, dropped
+from ledger.domain.sending import FOLLOWED, SendingState, dropped
 from ledger.domain.sends import Circuit, due_at, is_too_old, too_old
 from ledger.domain.topics import decode
-from ledger.event_log import PAGE_EVENTS_MAX, EventLog
+from ledger.event_log import EventLog
 from ledger.platforms.port import SENDS_MAX, Platform, PlatformBusy, PlatformClosed, PlatformUnavailable
 from ledger.projections.sends import by_identifier, of_usage
 from ledger.projections.sends_fold import catch_up
@@ -52,24 +53,17 @@ class Memory:
     circuit: Circuit = field(default_factory=Circuit)
     looked_up: dict[tuple[str, str, datetime], datetime] = field(default_factory=dict)
     """When the sum of a customer's minute was asked for and told nothing."""
+    cancelled: dict[str, datetime] = field(default_factory=dict)
+    """When a send was asked to be cancelled, to no avail."""
+    is_in_use: bool = False
+    """Whether a turn is under way, which the next one does not wait for."""
 
     async def state_at(self, log: EventLog, position: int) -> SendingState:
         """All that decides what is sent, as it was at a position."""
         if self.state.position > position:
             self.state = SendingState(self.state.platform)
-        while True:
-            rows = await log.decisions_since(self.state.position)
-            for row in rows:
-                if row["position"] > position:
-                    break
-                self.state.position = row["position"]
-                if row["topic"] in TOPICS:
-                    self.state.apply(decode(row["topic"], row["state"]), row["position"])
-            else:
-                if len(rows) == PAGE_EVENTS_MAX:
-                    continue
-            self.state.position = position
-            return self.state
+        await bring(self.state, log, position)
+        return self.state
 
 
 class Desk(NamedTuple):

@@ -21,21 +21,25 @@ from ledger.domain.refusals import VersionTaken
 from ledger.domain.send_events import SendOutcome, Settlement, UsageSend
 from ledger.domain.sends import (
     ACKNOWLEDGED,
-    CANCEL_WINDOW,
+    CANNOT_CANCEL,
     NEVER_ARRIVED,
     OPEN,
     SUMS_SETTLE,
     SUSPECT,
     SUSPECT_STILL,
+    UNDONE,
     UNNAMED,
     Told,
     arrived,
+    can_undo,
+    is_cancel_lost,
     is_too_old,
     minute_of,
     next_step,
     repeated,
     standing,
     told_again,
+    undoing,
     weight,
 )
 from ledger.domain.values import EXACT, ZERO
@@ -59,6 +63,8 @@ METADATA: Final = Metadata(actor="worker", source="worker", operation="settle_se
 MESSAGES: Final = {
     NEVER_ARRIVED: "The platform's sum of its minute is what it is without it.",
     UNNAMED: "The platform's sum of its minute lacks it, after a report that named other usage.",
+    UNDONE: "It could be cancelled no more. Another send takes its value back.",
+    CANNOT_CANCEL: "It counts there for good: it is too old, or its meter is no sum.",
     SUSPECT_STILL: "The platform's sum of its minute lacks something, and does not tell what.",
 }
 
@@ -78,7 +84,7 @@ async def settle_sends(desk: Desk) -> int:
     steps = [(told, next_step(told, now, patience=PATIENCE)) for told in waiting]
     settled = await _tell_again(desk, [told for told, step in steps if step == "tell"])
     doubtful = [told for told, step in steps if step == "look_up"]
-    doubtful += [row.told for row in await cancels(pool, name, limit=SENDS_MAX) if is_lost_cancel(row.told, now)]
+    doubtful += [row.told for row in await cancels(pool, name, limit=SENDS_MAX) if is_cancel_lost(row.told, now)]
     doubtful += [row.told for row in await suspects(pool, name, settled_by=now - SUMS_SETTLE, limit=SENDS_MAX)]
     minutes = {(one.send.customer, one.send.event_type, minute_of(one.send.timestamp)) for one in doubtful}
     try:
@@ -88,11 +94,6 @@ async def settle_sends(desk: Desk) -> int:
         desk.memory.circuit.failed(desk.clock())
         _log.warning("the platform tells no sums", fault=str(fault), code=fault.code, request=fault.request_id)
     return settled
-
-
-def is_lost_cancel(told: Told, now: datetime) -> bool:
-    """Whether a cancel got no answer and can be asked for no more."""
-    return told.cancel == "unknown" and now >= told.due_at + CANCEL_WINDOW + SUMS_SETTLE
 
 
 def _due_minutes(desk: Desk, minutes: set[Minute], now: datetime) -> list[Minute]:
@@ -188,7 +189,7 @@ async def _look_up(desk: Desk, minute: Minute) -> int:
 async def _settled_by(
     desk: Desk, sends: Sequence[Told], theirs: Decimal, meter: PlatformMeter, now: datetime
 ) -> tuple[list[NewEvent], list[UsageSend], int]:
-    """The rows that a sum leads to, what is told anew because it never arrived, and how many sends are settled."""
+    """The rows that a sum leads to, what is sent because of it, and how many sends are settled."""
     doubts, sure = [], ZERO
     for told in sends:
         heavy = weight(told.send, meter.formula)
@@ -196,7 +197,7 @@ async def _settled_by(
             sure = EXACT.add(sure, heavy)
         if told.state in OPEN:
             doubts.append(_Doubt(told, heavy))
-        elif told.state in ACKNOWLEDGED and (told.cancel == "unknown" or told.code in (SUSPECT, SUSPECT_STILL)):
+        elif told.code in (SUSPECT, SUSPECT_STILL) or is_cancel_lost(told, now):
             doubts.append(_Doubt(told, -heavy))
     light = [doubt for doubt in doubts if not doubt.weight]
     doubts = [doubt for doubt in doubts if doubt.weight]
@@ -207,9 +208,13 @@ async def _settled_by(
     again: list[UsageSend] = []
     for doubt, is_in in [*(found if places is not None else []), *((one, False) for one in light)]:
         told = doubt.told
-        if told.cancel == "unknown" and told.state in ACKNOWLEDGED:
-            cancel = _settlement(told, "accepted" if is_in else "rejected", None if is_in else "cancel_lost")
-            rows.append(await _cancelled(desk, told, cancel, now))
+        if is_cancel_lost(told, now):
+            if not is_in and told.cancelled_by is not None and can_undo(told, meter.formula, now):
+                again.append(undoing(told.send, told.cancelled_by))
+                rows.append(await _cancelled(desk, told, _settlement(told, "rejected", UNDONE), now))
+            else:
+                end = _settlement(told, "accepted") if is_in else _settlement(told, "rejected", CANNOT_CANCEL)
+                rows.append(await _cancelled(desk, told, end, now))
             continue
         by_batch[told.batch].append(_by_sum(told, is_in=is_in, is_light=not doubt.weight))
         if told.state in OPEN and not is_in and doubt.weight and told.cancel is None and not is_too_old(told.send, now):

@@ -187,7 +187,7 @@ PLATFORM_EXAMPLES: dict[str, Event] = {
     ),
     "UsageSendSettled.accepted": UsageSendSettled(platform="stripe", batch="b1", attempt=2, settled_at=END),
     "SendCancelIntended": SendCancelIntended(
-        platform="stripe", identifier=SEND.identifier, event_type="tokens", position=7
+        platform="stripe", identifier=SEND.identifier, event_type="tokens", position=7, intended_at=END
     ),
     "SendCancelSettled": SendCancelSettled(
         platform="stripe", settlement=Settlement(identifier=SEND.identifier, outcome="accepted"), settled_at=END

@@ -8,7 +8,14 @@ from typing import get_type_hints
 
 import pytest
 
-from ledger.domain import adjustment_refusals, case_refusals, closing_refusals, pricing_refusals, refusals
+from ledger.domain import (
+    adjustment_refusals,
+    case_refusals,
+    closing_refusals,
+    pricing_refusals,
+    refusals,
+    send_refusals,
+)
 from ledger.domain.refusals import AccountUnknown, LedgerBusy, Refusal, UsageUnreadable, VersionTaken
 
 EVERY = sorted(Refusal.__subclasses__(), key=lambda refusal: refusal.__name__)
@@ -62,7 +69,7 @@ def test_two_refusals_are_two_answers() -> None:
 def test_every_refusal_of_the_module_is_known() -> None:
     declared = {
         one
-        for module in (refusals, pricing_refusals, adjustment_refusals, case_refusals, closing_refusals)
+        for module in (refusals, pricing_refusals, adjustment_refusals, case_refusals, closing_refusals, send_refusals)
         for one in vars(module).values()
         if isinstance(one, type) and issubclass(one, Refusal) and one is not Refusal
     }

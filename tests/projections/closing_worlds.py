@@ -101,9 +101,11 @@ async def assess(world: World, start: datetime) -> Assessed:
     """Settle what came late for a closed period."""
     await world.project()
     await world.follower.refresh()
-    rate = Ratings(world.ledger.pool, world.ledger.log, now=TODAY).rate
+    # Postgres lets nobody approve what has expired by its own clock, so what is proposed must not be of a fixed day.
+    now = datetime.now(UTC)
+    rate = Ratings(world.ledger.pool, world.ledger.log, now=now).rate
     found = await assess_late_usage(
-        world.ledger.log, world.follower.catalogue, rate, AssessLateUsage("acme", start), now=TODAY, metadata=METADATA
+        world.ledger.log, world.follower.catalogue, rate, AssessLateUsage("acme", start), now=now, metadata=METADATA
     )
     await world.project()
     await world.follower.refresh()

@@ -130,7 +130,10 @@ decisions: list[st.SearchStrategy[Happening]] = [
     st.builds(Amend, st.integers(0, 9), corrections),
 ]
 projections = st.builds(Project, st.integers(1, 4), st.integers(1, 9))
-happenings: st.SearchStrategy[Happening] = st.one_of(*decisions, *[told] * 5, *[projections] * 3)
+# `one_of` would draw from each strategy as often as from any other, however often it is named.
+happenings: st.SearchStrategy[Happening] = st.sampled_from([*decisions, *[told] * 5, *[projections] * 3]).flatmap(
+    lambda strategy: strategy
+)
 # Two accounts and two meters come to be in any history; anything may happen before, between and after.
 beginnings: st.SearchStrategy[tuple[Happening, ...]] = st.tuples(
     st.builds(OpenAccount, st.just("a"), st.just("A"), zones),

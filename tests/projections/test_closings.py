@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,10 @@ from ledger.domain.contracting import (
 )
 from ledger.domain.money import Money
 from ledger.domain.periods import Period
+from ledger.domain.refusals import LedgerBusy
+from ledger.projections import ratings
 from ledger.projections.credit_balances import credit_balances
+from ledger.projections.invoices import Projected, projected_invoice
 from ledger.projections.late_usage import late_events
 from ledger.projections.ratings import Ratings
 from tests.log.ledgers import METADATA
@@ -154,16 +158,37 @@ async def test_usage_after_the_watermark_is_late_even_before_the_append(world: W
     assert found.assessment.difference == euros(3)
 
 
-async def test_a_decision_during_the_rating_makes_it_look_again(world: World) -> None:
-    """Fails where the catalogue is not caught up after the rating: the mending would be in the usage and not in it."""
+async def decide_during_rating(world: World, monkeypatch: pytest.MonkeyPatch, *, times: int) -> list[int]:
+    """Let a grant of a euro be decided, and seen by the read model, between catalogue and invoice of a rating."""
+    project, calls = projected_invoice, list[int]()
+
+    async def meanwhile(*asked: Any, **how: Any) -> Projected:
+        calls.append(len(calls))
+        if len(calls) <= times:
+            await agree(world, GrantCredit("acme", grant(f"late{len(calls)}", 1)))
+        return await project(*asked, **how)
+
+    monkeypatch.setattr(ratings, "projected_invoice", meanwhile)
+    return calls
+
+
+async def test_a_decision_during_the_rating_makes_it_look_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails where the catalogue is not caught up after the rating: it would say to have seen the grant, and has not."""
     await bill(world, price=EURO)
     await tell(world, used(1, day(1, 5), 10))
-    ratings = Ratings(world.ledger.pool, world.ledger.log, now=TODAY)
-    await ratings.rate(Asked("acme", LONG_AGO, {}))
-    await agree(world, GrantCredit("acme", grant("late", 4)))
-    found = await ratings.rate(Asked("acme", LONG_AGO, {}))
-    assert found.invoice.credited == euros(4)
+    calls = await decide_during_rating(world, monkeypatch, times=2)
+    found = await Ratings(world.ledger.pool, world.ledger.log, now=TODAY).rate(Asked("acme", LONG_AGO, {}))
     assert found.position == (await world.ledger.log.head()).position
+    assert (found.invoice.credited, len(calls)) == (euros(2), 3)
+
+
+async def test_a_rating_gives_up_where_decisions_never_rest(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await bill(world, price=EURO)
+    calls = await decide_during_rating(world, monkeypatch, times=1_000)
+    with pytest.raises(LedgerBusy):
+        await close(world, day(2))
+    assert len(calls) == ratings.ATTEMPTS_MAX
+    assert await closed_bytes(world) == {}
 
 
 def grant(key: str, amount: int) -> CreditGrant:

@@ -176,10 +176,10 @@ terms = st.builds(
     currency=st.just("EUR"),
     alignment=st.sampled_from(("calendar", "anniversary")),
     late_usage=st.builds(
-        LatePolicy, action=st.sampled_from(get_args(LateAction)), small_amount=st.sampled_from((Decimal(0), Decimal(1)))
+        LatePolicy, action=st.sampled_from(get_args(LateAction)), small_amount=st.sampled_from((Decimal(0), Decimal(3)))
     ),
     commitments=st.sampled_from(
-        ((), (), (Commitment(key="c", label="C", amount=Decimal(90), per="total", until=FIRST + timedelta(days=3)),))
+        ((), (), (Commitment(key="c", label="C", amount=Decimal(300), per="total", until=FIRST + timedelta(days=3)),))
     ),
 )
 grants = st.builds(
@@ -202,7 +202,8 @@ decisions: list[st.SearchStrategy[Step]] = [
     st.builds(ChangePlan, accounts, moments, choices),
     st.builds(PauseContract, accounts, moments),
     st.builds(ResumeContract, accounts, moments),
-    st.builds(EndContract, accounts, moments),
+    *[st.builds(EndContract, accounts, moments)] * 2,
+    *[st.builds(StartContract, accounts, moments, choices, terms)] * 3,
     st.builds(RevisePlan, st.just("p"), st.just(plan(charge("n", "n", PER_UNIT), fee=11)), moments),
     *[st.builds(GrantCredit, accounts, grants)] * 2,
 ]

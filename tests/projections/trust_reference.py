@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from ledger.domain.catalogue import Catalogue
+from ledger.domain.contracts import Contract
 from ledger.domain.invoices import Invoice, project
 from ledger.domain.lines import InvoiceLine, Used
 from ledger.domain.money import Money
@@ -83,16 +84,23 @@ from events c left join events l on l.topic = 'LateUsageAssessed' and l.account 
     and l.state ->> 'start' = c.state ->> 'start'
 where c.topic = 'PeriodClosed' and c.account = $1 group by c.position, c.state::text order by 1
 """
+# Credit is of the contract that the account had last when it was granted.
 GRANTED = """
-select coalesce(sum((state #>> '{grant,amount,minor_units}')::bigint), 0) from events
-where topic = 'CreditGranted' and account = $1
+select coalesce(sum((g.state #>> '{grant,amount,minor_units}')::bigint), 0) from events g
+where g.topic = 'CreditGranted' and g.account = $1 and $2 = (
+    select (c.state ->> 'started_at')::timestamptz from events c
+    where c.topic = 'ContractStarted' and c.account = $1 and c.position < g.position order by c.position desc limit 1
+)
 """
 
 
 class Reckoned(NamedTuple):
-    """A period as SQL tells it; amounts in cents. `rated` are the lines without adjustments in money."""
+    """A period, or what a contract has of it, as SQL tells it; amounts in cents.
 
-    period: Period
+    `rated` are the lines without adjustments in money.
+    """
+
+    start: datetime
     rated: Invoice
     adjusted: int
     credited: int
@@ -121,25 +129,30 @@ async def closed_periods(world: World, account: str) -> list[Any]:
 async def reckoned(world: World, account: str, until: datetime, *, leave_out: Sequence[str] = ()) -> list[Reckoned]:
     """The invoices of the account's periods that begin before a moment, without some of its adjustments."""
     catalogue = world.follower.catalogue
-    contracts = catalogue.contracts.get(account, ())
-    if not contracts:
-        return []
-    [contract], zone = contracts, catalogue.accounts[account].zone
     approved = [
         one
         for one in await adjustments(world, account)
         if one["topic"] == "AdjustmentApproved" and one["key"] not in leave_out
     ]
+    found: list[Reckoned] = []
+    for contract in catalogue.contracts.get(account, ()):
+        found += await _of_contract(world, contract, until, approved)
+    return found
+
+
+async def _of_contract(world: World, contract: Contract, until: datetime, approved: Sequence[Any]) -> list[Reckoned]:
+    catalogue, account = world.follower.catalogue, contract.account
+    zone = catalogue.accounts[account].zone
     closed = {one["start"]: one for one in await closed_periods(world, account)}
-    left, billed = await world.ledger.pool.fetchval(GRANTED, account), Money(0, "EUR")
-    found, start = [], contract.started_at
+    left = await world.ledger.pool.fetchval(GRANTED, account, contract.started_at)
+    billed, found, start = Money(0, "EUR"), list[Reckoned](), contract.started_at
     while start < min(until, contract.ended_at or until):
         period = period_of(contract, catalogue.plans, start, zone)
         used = await _used(world, account, segments(contract, catalogue.plans, period, zone), approved)
         rated = project(contract, catalogue.plans, period, used, zone=zone, as_of=until, spent={}, billed_before=billed)
         adjusted = _adjusted(approved, Period(start, min(period.end, contract.ended_at or period.end)))
         credited = min(left, max(0, rated.subtotal.minor_units + adjusted))
-        found.append(Reckoned(period, rated, adjusted, credited))
+        found.append(Reckoned(start, rated, adjusted, credited))
         if one := closed.get(start):
             left -= one["credited"]
             billed += Money(one["rated"] + one["billed_later"], "EUR")

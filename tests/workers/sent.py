@@ -11,11 +11,13 @@ from ledger.commands.accounts import change_account
 from ledger.commands.meters import change_meter
 from ledger.commands.sends import start_sending
 from ledger.domain.accounts import AliasAccount, OpenAccount
+from ledger.domain.catalogue import Catalogue
 from ledger.domain.metering import Aggregation, MeterDefinition
 from ledger.domain.meters import DefineMeter
 from ledger.domain.send_events import SendingStarted
 from ledger.domain.sends import ACKNOWLEDGED
 from ledger.platforms.port import Platform
+from ledger.projections import catalogue as catalogues
 from ledger.projections.sends import SendRow, sends_of
 from ledger.projections.sends_fold import catch_up
 from ledger.sandbox.stripe.behaviour import Behaviour
@@ -87,6 +89,36 @@ class Sent:
     def forgetful(self) -> Desk:
         """The desk of another worker, who remembers nothing."""
         return self.desk._replace(memory=new_memory("stripe"))
+
+
+class Crash(Exception):
+    """The process ends here."""
+
+
+class Crashing:
+    """A platform before or after one of whose calls the process ends."""
+
+    def __init__(self, platform: Platform, call: str, *, is_after: bool) -> None:
+        self._platform = platform
+        self._call = call
+        self._is_after = is_after
+
+    def __getattr__(self, name: str) -> Any:
+        """What the platform itself has, but for the one call."""
+        found = getattr(self._platform, name)
+        return self._end if name == self._call else found
+
+    async def _end(self, *arguments: Any) -> Any:
+        if self._is_after:
+            await getattr(self._platform, self._call)(*arguments)
+        raise Crash
+
+
+async def catalogue(sent: Sent) -> Catalogue:
+    """What is known of accounts and meters, and what was mended."""
+    known = Catalogue()
+    await catalogues.catch_up(known, sent.followed.ledger.log)
+    return known
 
 
 def day(now: datetime) -> datetime:

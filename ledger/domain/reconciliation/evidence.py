@@ -86,7 +86,8 @@ class Explained(NamedTuple):
 class QuantityFacts(NamedTuple):
     """A difference of quantity in `period`: `used` is what counts here, `theirs` what the platform counted.
 
-    `usage` and `sends` are all of the period, or where those are too many, of the minutes that part. `minutes` hold
+    `usage` and `sends` are all of the period, or where those are too many, of the minutes that part;
+    `acknowledged` is what all of them come to there, to be reckoned from `sends` where it is None. `minutes` hold
     what we acknowledge to have sent, or used where nothing is sent by us, against theirs; `outside` the same for a
     stretch right before and after the period. `by_formula` is our quantity by each formula of the platform.
     `finalized_at` is set where theirs is what an invoice billed and not a live sum.
@@ -105,6 +106,7 @@ class QuantityFacts(NamedTuple):
     outside: tuple[Sums, ...] = ()
     sending_since: datetime | None = None
     is_sent_by_us: bool = True
+    acknowledged: Decimal | None = None
     elsewhere: tuple[Elsewhere, ...] = ()
     recounts: tuple[Recount, ...] = ()
     by_formula: Mapping[Formula, Decimal] = {}
@@ -138,6 +140,7 @@ class AmountFacts(NamedTuple):
     quantities behind the two, `price` the charge that ours was rated by (None where it is no single one),
     `other_prices` those of other versions of the plan, `their_price` what their line was to be rated by. `quantity` is
     what is known about the difference of the quantities. `status` is that of their invoice, None where there is none.
+    `inexpressible` are the ids of prices that the ledger cannot rate.
     """
 
     account: str
@@ -157,6 +160,7 @@ class AmountFacts(NamedTuple):
     quantity: QuantityFacts | None = None
     status: InvoiceStatus | None = None
     subscriptions: int = 1
+    inexpressible: frozenset[str] = frozenset()
 
     @property
     def gap(self) -> Money:

@@ -164,7 +164,7 @@ def _one_sided(ours: Sequence[OurLine], theirs: Sequence[PlatformLine], facts: A
             there.remove(twin)
     by_cause: dict[str, list[tuple[str, int]]] = {}
     for one in there:
-        cause = "manual_line" if one.price is None else "proration" if one.is_proration else "line_there_only"
+        cause = _kind_of(one, facts)
         by_cause.setdefault(cause, []).append((one.label, -one.money.minor_units))
     for line in here:
         by_cause.setdefault("line_here_only", []).append((line.label, line.money.minor_units))
@@ -176,6 +176,15 @@ def _one_sided(ours: Sequence[OurLine], theirs: Sequence[PlatformLine], facts: A
             f"{len(lines)} lines {side}, {_shown(abs(apart), facts)} in all, are without a counterpart: {labels}."
         )
         yield Explained(cause, Decimal(apart), sentence, {"lines": labels})
+
+
+def _kind_of(line: PlatformLine, facts: AmountFacts) -> str:
+    """What a line there is that we have nothing like."""
+    if line.price is None:
+        return "manual_line"
+    if line.price in facts.inexpressible:
+        return "inexpressible_price"
+    return "proration" if line.is_proration else "line_there_only"
 
 
 def _billed_once(facts: AmountFacts) -> Decimal:

@@ -207,4 +207,6 @@ def acknowledged_of(facts: QuantityFacts) -> Decimal:
     """What the platform acknowledged for its customer; what counts here where we do not send."""
     if not facts.is_sent_by_us:
         return facts.used
+    if facts.acknowledged is not None:
+        return facts.acknowledged
     return total(send.value for send in facts.sends if send.is_acknowledged and send.customer == facts.customer)
