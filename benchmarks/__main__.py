@@ -21,6 +21,7 @@ from benchmarks import (
     reconciling,
     replaying,
     sealing,
+    sends,
     stock,
     webhooks,
 )
@@ -48,6 +49,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "reconcile_agreeing": reconciling.reconcile_agreeing,
     "bisect_minute": reconciling.bisect_minute,
     "webhooks": webhooks.webhooks,
+    "sends": sends.sends,
 }
 
 

@@ -13,7 +13,7 @@ from ledger.commands.keys import issue_key
 from ledger.database import Pool, open_pool
 from ledger.domain.metadata import Metadata
 from ledger.event_log import EventLog
-from ledger.graphql.context import FailedWork
+from ledger.graphql.context import AskedWork, FailedWork
 from ledger.platforms.port import Platform
 from ledger.projections.catalogue import CatalogueFollower
 from ledger.projections.runner import Projector
@@ -121,6 +121,7 @@ async def open_edge(
     is_development: bool = False,
     platform: Platform | None = None,
     failed_work: FailedWork | None = None,
+    asked_work: AskedWork | None = None,
 ) -> AsyncIterator[Edge]:
     """An edge over a database, without tasks of its own: the catalogue and read models move when told."""
     pool = await open_pool(database_url, application="test", size=4)
@@ -135,6 +136,7 @@ async def open_edge(
         is_development=is_development,
         platform=platform,
         failed_work=failed_work,
+        asked_work=asked_work,
     )
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://ledger") as client:

@@ -30,9 +30,12 @@ FIGURES = {
     "account_page": {"account_page"},
     "explain": {"explain_p50", "explain_p99"},
     "as_of": {"as_of"},
+    "reconcile_agreeing": {"reconcile_agreeing", "reconcile_agreeing_calls"},
+    "bisect_minute": {"bisect_minute_calls", "bisect_minute"},
     "sealing": {"sealing_ingest", "sealing_catch_up", "inclusion_proof_p50", "inclusion_proof_p99"},
     "replay": {"replay", "replay_group_by"},
     "webhooks": {"webhooks"},
+    "sends": {"sends"},
 }
 
 

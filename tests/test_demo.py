@@ -55,7 +55,7 @@ class Demo:
 
     def __init__(self, directory: Path, *options: str) -> None:
         self.port = free_port()
-        environ = {name: value for name, value in os.environ.items() if not name.startswith(("LEDGER_", "OTEL_"))}
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(("LEDGER_", "OTEL_", "STRIPE_"))}
         environ |= {"LEDGER_DATA_DIR": str(directory), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         began = time.monotonic()
         self.process = subprocess.Popen(
@@ -194,3 +194,22 @@ def test_the_demo_does_not_mix_with_events_of_ones_own(database_url: str, redis_
     wiped = ledger("demo", "--fresh", "--port", str(free_port()))
     assert wiped.returncode == 2
     assert "only the demo's own embedded database" in wiped.stderr
+
+
+def test_planted_mismatches_are_found_and_left_in_a_ledger_of_their_own(server_directory: Path) -> None:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("LEDGER_", "STRIPE_"))}
+    environ |= {"LEDGER_DATA_DIR": str(server_directory), "PYTHONPATH": str(ROOT)}
+    told = subprocess.run(
+        [sys.executable, "-m", "ledger", "demo", "--reconcile"],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS * 2,
+        check=False,
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "| sent_twice | sent_twice (quantity of tokens) | 100% |" in told.stdout
+    found = re.search(r"Of (\d+) mismatches the planted cause stands first in (\d+);", told.stdout)
+    assert found is not None
+    assert found.group(1) == found.group(2)
+    assert (server_directory / "demo" / "mismatches" / "postgres").is_dir()

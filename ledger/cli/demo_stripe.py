@@ -33,6 +33,7 @@ LEDGER: Final = "http://ledger.invalid/v1/webhooks/stripe"
 TOLD_SECONDS_MAX: Final = 180
 RESTED_SECONDS: Final = 12
 """More than two turns of the worker's job that tells usage."""
+PLANTED_METER: Final = "llm_input_tokens"
 CONFIGURED: Final = ("STRIPE_API_KEY", "LEDGER_STRIPE_URL")
 
 
@@ -56,19 +57,24 @@ class StandIn(NamedTuple):
         return {one["metadata"]["account"]: one["id"] for one in self.sandbox.state.customers}
 
     def plant(self, month_end: datetime) -> None:
-        """Make three of the accounts differ: an event lost there, one counted twice, and one that nobody here sent."""
-        customers = self.customers()
-        self.journal.plant(self.sandbox, "drop_usage", self._sent(customers["lotus-wellness"]).identifier)
-        self.journal.plant(self.sandbox, "double_usage", self._sent(customers["himalaya-outdoor"]).identifier)
-        other = customers["delta-drones"]
-        at = int((month_end - timedelta(days=3)).timestamp())
-        self.journal.plant(self.sandbox, "add_usage", self._sent(other).meter, other, "12345", at)
+        """Make three of the accounts differ: an event lost there, one counted twice, and one that nobody here sent.
 
-    def _sent(self, customer: str) -> Used:
-        """The largest count of input tokens that a customer there was sent."""
+        An account of which nothing was told is passed over.
+        """
+        customers = self.customers()
+        for account, hand in (("lotus-wellness", "drop_usage"), ("himalaya-outdoor", "double_usage")):
+            largest = self._largest(customers[account])
+            if largest is not None:
+                self.journal.plant(self.sandbox, hand, largest.identifier)
+        (meter,) = (one["id"] for one in self.sandbox.state.meters if one["event_name"] == PLANTED_METER)
+        at = int((month_end - timedelta(days=3)).timestamp())
+        self.journal.plant(self.sandbox, "add_usage", meter, customers["delta-drones"], "12345", at)
+
+    def _largest(self, customer: str) -> Used | None:
+        """The largest count of input tokens that a customer there was told."""
         told = self.sandbox.state.usage.by_identifier.values()
-        ours = (one for one in told if one.customer == customer and one.event_name == "llm_input_tokens")
-        return max(ours, key=lambda one: one.value)
+        ours = (one for one in told if one.customer == customer and one.event_name == PLANTED_METER)
+        return max(ours, key=lambda one: one.value, default=None)
 
     async def is_told(self) -> bool:
         """Wait until nothing more was told for a while; False where nothing is, for too long."""

@@ -34,7 +34,7 @@ async def dead_letters(context: Context, first: int) -> list[DeadLetter]:
     """The latest failures; raises `ArgumentInvalid`, `QueueUnavailable`."""
     if not 0 <= first <= LETTERS_MAX:
         raise ArgumentInvalid(argument="first", why=f"it must be 0 to {LETTERS_MAX}")
-    found = await asyncio.to_thread(_queue(context).letters, limit=first)
+    found = await asyncio.to_thread(_queue(context).letters, limit=first) if first else []
     return [
         DeadLetter(id=strawberry.ID(one.message_id), job=one.job, died_at=one.died_at, error=one.error) for one in found
     ]

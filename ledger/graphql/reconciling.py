@@ -58,19 +58,13 @@ class ReconciliationMutation:
         self, info: Info, accounts: list[str] | None = None, at: datetime | None = None
     ) -> ReconciliationAsked:
         """The worker does it soon; it changes nothing but cases."""
-        moment = _moment(at)
+        moment = datetime.now(UTC) if at is None else at
         keys = None if accounts is None else _keys(info.context, accounts)
         work = info.context.asked_work
         if work is None:
             raise QueueUnavailable(why="this process knows no Redis")
         message = await asyncio.to_thread(work.reconcile, keys, moment)
         return ReconciliationAsked(id=strawberry.ID(message), at=moment)
-
-
-def _moment(at: datetime | None) -> datetime:
-    if at is not None and at.tzinfo is None:
-        raise ArgumentInvalid(argument="at", why="it has no time zone")
-    return datetime.now(UTC) if at is None else at.astimezone(UTC)
 
 
 def _keys(context: Context, accounts: list[str]) -> list[str]:

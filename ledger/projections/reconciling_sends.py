@@ -10,7 +10,7 @@ import asyncpg
 from ledger.database import Pool
 from ledger.domain.periods import Period
 from ledger.domain.reconciliation.evidence import OurSend
-from ledger.domain.send_events import SendingStarted
+from ledger.domain.send_events import MeterMapped, SendingStarted
 from ledger.domain.topics import decode
 from ledger.event_log import EventLog
 from ledger.projections.sends_fold import catch_up
@@ -37,6 +37,20 @@ group by minute order by minute limit 1000000
 SELECT_IS_SENT = """
 select exists (select from sends where platform = $1 and account = $2 and meter = $3)
 """
+
+
+async def mapped_meters(log: EventLog, platform: str) -> dict[str, str]:
+    """Our meters by the event type of the platform's that they are told to, where that was decided."""
+    by_meter: dict[str, str | None] = {}
+    position, head = 0, (await log.head()).position
+    while position < head:
+        rows = await log.page(after=position, before=head + 1, topics=[MeterMapped.TOPIC], limit=PAGE)
+        for row in rows:
+            event = cast("MeterMapped", decode(row["topic"], row["state"]))
+            if event.platform == platform:
+                by_meter[event.meter] = event.event_type
+        position = rows[-1]["position"] if len(rows) == PAGE else head
+    return {event_type: meter for meter, event_type in by_meter.items() if event_type is not None}
 
 
 class Sends:

@@ -13,7 +13,8 @@ from ledger.projections.catalogue import CatalogueFollower
 from ledger.projections.platform_objects import step
 from ledger.projections.runner import Projector
 from ledger.sandbox.mismatch_hands import Hands
-from ledger.sandbox.mismatches import PLOTS, Plot, plant, prepare
+from ledger.sandbox.mismatch_prices import prepare
+from ledger.sandbox.mismatches import PLOTS, Plot, plant
 from ledger.sandbox.serving import inside
 from ledger.sandbox.stripe import Sandbox
 from ledger.sandbox.stripe.app import API_KEY
@@ -35,13 +36,13 @@ class Row(NamedTuple):
 
     @property
     def top(self) -> frozenset[str]:
-        """The likeliest causes of all its differences; those that only follow from another quantity left out."""
+        """The causes that stand first in its differences, together."""
         found = {code for one in self.differences if one.findings for code in codes_of(one.findings[0].cause)}
         return frozenset(found)
 
     @property
     def is_found(self) -> bool:
-        """Whether what was planted is what stands first, and every difference of the account is explained by it."""
+        """Whether what stands first is what was planted, all of it and nothing else."""
         return bool(self.differences) and self.top == self.plot.causes
 
 

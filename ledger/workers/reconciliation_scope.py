@@ -17,7 +17,9 @@ from ledger.domain.platform_objects import (
     Subscription,
 )
 from ledger.domain.segments import period_of
+from ledger.event_log import EventLog
 from ledger.projections.platform_objects import ROWS_MAX, objects
+from ledger.projections.reconciling_sends import mapped_meters
 
 MOMENT: Final = timedelta(microseconds=1)
 
@@ -53,7 +55,7 @@ class Target(NamedTuple):
     contract: Contract | None
 
 
-async def what_is_there(pool: Pool, platform: str, catalogue: Catalogue) -> There:
+async def what_is_there(pool: Pool, log: EventLog, platform: str, catalogue: Catalogue) -> There:
     """What the platform holds of customers, subscriptions, meters and prices."""
     customers = {one.id: one for one in await _all(pool, platform, "customer") if isinstance(one, Customer)}
     subscriptions: dict[str, tuple[Subscription, ...]] = {}
@@ -62,12 +64,17 @@ async def what_is_there(pool: Pool, platform: str, catalogue: Catalogue) -> Ther
             subscriptions[one.customer] = (*subscriptions.get(one.customer, ()), one)
     meters = {one.id: one for one in await _all(pool, platform, "meter") if isinstance(one, PlatformMeter)}
     prices = {one.id: one for one in await _all(pool, platform, "price") if isinstance(one, Price)}
-    ours = {one.id: key for one in meters.values() if (key := our_meter(catalogue, one)) is not None}
+    mapped = await mapped_meters(log, platform)
+    ours = {one.id: key for one in meters.values() if (key := our_meter(catalogue, mapped, one)) is not None}
     return There(customers, subscriptions, meters, prices, ours)
 
 
-def our_meter(catalogue: Catalogue, meter: PlatformMeter) -> str | None:
-    """The meter of ours that the platform's is told: the one whose key is its event type, else the only one of it."""
+def our_meter(catalogue: Catalogue, mapped: Mapping[str, str], meter: PlatformMeter) -> str | None:
+    """The meter of ours that the platform's is told: the one mapped to it, else the one whose key is its event type,
+    else the only one that counts events of that type.
+    """
+    if mapped.get(meter.event_type) in catalogue.meters:
+        return mapped[meter.event_type]
     if meter.event_type in catalogue.meters:
         return meter.event_type
     by_type = catalogue.meters_by_type.get(meter.event_type, [])

@@ -68,7 +68,7 @@ async def reconcile(
     """
     catalogue, now = Catalogue(), clock()
     await catch_up(catalogue, log)
-    there = await what_is_there(pool, platform.name, catalogue)
+    there = await what_is_there(pool, log, platform.name, catalogue)
     run = Run(
         pool,
         log,

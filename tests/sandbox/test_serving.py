@@ -11,6 +11,7 @@ import threading
 import urllib.parse
 import urllib.request
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,31 @@ async def test_a_journal_makes_a_second_sandbox_what_the_first_was(tmp_path: Pat
         (made["id"], "Other", int(BEGUN.timestamp()))
     ]
     assert second.clock.moment == BEGUN + timedelta(days=3)
+
+
+async def test_what_was_planted_is_there_again_after_a_restart(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    first = Sandbox(BEGUN)
+    meter = {"display_name": "Tokens", "event_name": "tokens", "default_aggregation[formula]": "sum"}
+    event = {"event_name": "tokens", "payload[value]": "7"}
+    async with inside(journal.keeping(first), API_KEY) as client:
+        made = (await client.post("/v1/billing/meters", data=meter)).json()
+        acme = (await client.post("/v1/customers", data={"name": "Acme"})).json()["id"]
+        for identifier in ("lost", "doubled"):
+            told = event | {"identifier": identifier, "payload[stripe_customer_id]": acme}
+            (await client.post("/v1/billing/meter_events", data=told)).raise_for_status()
+    journal.plant(first, "drop_usage", "lost")
+    journal.plant(first, "double_usage", "doubled")
+    journal.plant(first, "add_usage", made["id"], acme, "0.5", int(BEGUN.timestamp()))
+
+    second = Sandbox(StartableClock(BEGUN))
+    await journal.relive(second)
+
+    for sandbox in (first, second):
+        counted = sandbox.state.usage.between(
+            made["id"], acme, 0, int(BEGUN.timestamp()) + 60, received_by=int(BEGUN.timestamp())
+        )
+        assert sorted(one.value for one in counted) == [Decimal("0.5"), 7, 7]
 
 
 async def test_a_clock_that_is_started_tells_the_time_and_what_came_due_before_was_done() -> None:

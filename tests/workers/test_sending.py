@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +15,8 @@ from ledger.domain.accounts import AliasAccount, OpenAccount, RemoveAccountAlias
 from ledger.domain.mending import DismissUsage, MendUsage
 from ledger.domain.send_events import MeterMapped, SendingStarted, SendingStopped
 from ledger.domain.sends import CANNOT_CANCEL, TOO_OLD, UNNAMED, Circuit
+from ledger.projections.replay import replay
+from ledger.projections.runner import Projector
 from ledger.sandbox.stripe.behaviour import Behaviour
 from ledger.workers.cancelling import cancel_sends
 from ledger.workers.rejecting import take_rejections
@@ -340,3 +342,21 @@ async def open_account(followed: Followed, account: str, customer: str) -> None:
     log, now = followed.ledger.log, followed.now()
     await change_account(log, OpenAccount(account, account, "UTC"), now=now, metadata=METADATA)
     await change_account(log, AliasAccount(account, customer), now=now, metadata=METADATA)
+
+
+async def test_the_read_model_is_what_the_log_says(sent: Sent) -> None:
+    """A replay folds sends, cancels and outcomes anew and finds the same rows."""
+    position = await sent.use("7")
+    for number in range(3):
+        await sent.use(str(number))
+    sent.followed.world.sandbox.faults.next(STREAM, "rejection")
+    await send_usage(sent.desk)
+    await void(sent, position)
+    await look_after(sent)
+    ledger = sent.followed.ledger
+    await Projector(ledger.pool, ledger.log).catch_up()
+
+    outcome = await replay(ledger.pool, ledger.log, ledger.url, clock=lambda: datetime.now(UTC))
+
+    assert outcome.is_equal, outcome.divergences
+    assert [model.living_rows for model in outcome.models if model.name == "sends"] == [4]
