@@ -35,6 +35,7 @@ RECONNECT_PAUSE_SECONDS: Final = 0.2
 FLUSH_EVENTS_MAX: Final = 20_000
 WAITING_EVENTS_MAX: Final = 200_000
 PAGE_EVENTS_MAX: Final = 10_000
+STREAM_PAGE: Final = 1_000
 
 # The lock is its own statement: the next one then sees all that its former holder committed. A process that stalls
 # with the lock in its hands loses its connection, so that others go on; it finds out what became of its flush.
@@ -66,7 +67,7 @@ select position, recorded_at from events order by position desc limit 1
 """
 SELECT_STREAM = """
 select position, topic, state from events
-where originator_id = $1 order by originator_version limit 10000
+where originator_id = $1 and originator_version > $2 order by originator_version limit $3
 """
 SELECT_SINCE = """
 select position, topic, recorded_at, state, account from events
@@ -303,9 +304,13 @@ class EventLog:
         return Head(row["position"], row["recorded_at"]) if row else Head(0, None)
 
     async def stream(self, originator_id: bytes) -> list[StreamEvent]:
-        """All events of one stream, in order of version."""
-        rows = await self._pool.fetch(SELECT_STREAM, UUID(bytes=originator_id))
-        return [StreamEvent(*row) for row in rows]
+        """All events of one stream, in order of version, read page by page."""
+        events: list[StreamEvent] = []
+        while True:
+            rows = await self._pool.fetch(SELECT_STREAM, UUID(bytes=originator_id), len(events), STREAM_PAGE)
+            events += [StreamEvent(*row) for row in rows]
+            if len(rows) < STREAM_PAGE:
+                return events
 
     async def since(self, position: int, *, limit: int = PAGE_EVENTS_MAX) -> list[asyncpg.Record]:
         """The next events after a position: rows (position, topic, recorded_at, state, account)."""
@@ -315,7 +320,7 @@ class EventLog:
         return rows
 
     async def decisions_since(self, position: int, *, limit: int = PAGE_EVENTS_MAX) -> list[asyncpg.Record]:
-        """As `since`, but only what is no usage as first told, nor as sent, and no closed invoice: its period tells it."""
+        """As `since`, but without usage as first told or as sent, and closed invoices, whose periods tell enough."""
         return await self._pool.fetch(SELECT_DECISIONS_SINCE, position, limit)
 
     async def usage_of(

@@ -34,7 +34,9 @@ class SettingError(ValueError):
     """
 
     def __init__(self, variable: str, value: str, expected: str) -> None:
-        shown = "a value that is not shown" if variable.endswith(("_URL", "_PUBLISH", "_KEY", "_SECRETS")) else repr(value)
+        shown = (
+            "a value that is not shown" if variable.endswith(("_URL", "_PUBLISH", "_KEY", "_SECRETS")) else repr(value)
+        )
         super().__init__(f"{variable} is {shown}: expected {expected}")
         self.variable = variable
 

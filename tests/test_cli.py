@@ -113,7 +113,9 @@ def wait_until_live(port: int) -> None:
 
 def test_help_names_every_command() -> None:
     said = ledger("--help").stdout
-    names = "up demo import keys reasons seals verify status rebuild export schema migrate serve projector worker".split()
+    names = (
+        "up demo import keys reasons seals verify status rebuild export schema migrate serve projector worker".split()
+    )
     assert [name for name in names if not re.search(rf"^\s*\W?\s*{name}\s", said, re.MULTILINE)] == []
 
 

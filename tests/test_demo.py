@@ -10,10 +10,15 @@ import subprocess
 import sys
 import time
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
+
+from ledger.cli.demo_stripe import stand_in
+from ledger.cli.faults import CannotGoOn
+from ledger.sandbox.billing import BILLED_BY_STRIPE
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_SECONDS = 60
@@ -55,7 +60,9 @@ class Demo:
 
     def __init__(self, directory: Path, *options: str) -> None:
         self.port = free_port()
-        environ = {name: value for name, value in os.environ.items() if not name.startswith(("LEDGER_", "OTEL_", "STRIPE_"))}
+        environ = {
+            name: value for name, value in os.environ.items() if not name.startswith(("LEDGER_", "OTEL_", "STRIPE_"))
+        }
         environ |= {"LEDGER_DATA_DIR": str(directory), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         began = time.monotonic()
         self.process = subprocess.Popen(
@@ -194,6 +201,32 @@ def test_the_demo_does_not_mix_with_events_of_ones_own(database_url: str, redis_
     wiped = ledger("demo", "--fresh", "--port", str(free_port()))
     assert wiped.returncode == 2
     assert "only the demo's own embedded database" in wiped.stderr
+
+
+@pytest.mark.parametrize("name", ["STRIPE_API_KEY", "LEDGER_STRIPE_URL"])
+async def test_a_demo_that_was_begun_with_a_stand_in_tells_nothing_to_another_stripe(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the guard the worker would tell made-up usage to whatever Stripe account the environment names."""
+    end = datetime(2026, 11, 20, tzinfo=UTC)
+    for variable in ("STRIPE_API_KEY", "LEDGER_STRIPE_URL", "STRIPE_WEBHOOK_SECRETS"):
+        monkeypatch.setenv(variable, "")
+    async with stand_in(tmp_path, end, is_loaded=False) as first:
+        assert first is not None
+        assert len(first.customers()) == len(BILLED_BY_STRIPE)
+        customers = first.customers()
+    monkeypatch.setenv("LEDGER_STRIPE_URL", "")
+    async with stand_in(tmp_path, end, is_loaded=True) as second:
+        assert second is not None
+        assert second.customers() == customers
+    monkeypatch.setenv("LEDGER_STRIPE_URL", "")
+
+    monkeypatch.setenv(name, "sk_test_1" if name == "STRIPE_API_KEY" else "http://127.0.0.1:1")
+    with pytest.raises(CannotGoOn, match="begun with a stand-in"):
+        async with stand_in(tmp_path, end, is_loaded=True):
+            pass
+    async with stand_in(tmp_path / "other", end, is_loaded=False) as configured:
+        assert configured is None
 
 
 def test_planted_mismatches_are_found_and_left_in_a_ledger_of_their_own(server_directory: Path) -> None:

@@ -113,7 +113,7 @@ async def _run(directory: Path, story: Story, chosen: Settings) -> None:
     if chosen.database_url is not None and not _story_path(directory).exists():
         await _require_empty(chosen.database_url)
     write_whole(_story_path(directory), msgspec.json.encode(story))
-    async with stand_in(directory, story.end) as stripe:
+    async with stand_in(directory, story.end, is_loaded=story.is_loaded) as stripe:
         await run_until_stopped(chosen, partial(_load_and_announce, directory, story, chosen, stripe))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ledger.cli.demo_keys import METADATA
+from ledger.cli.faults import CannotGoOn
 from ledger.cli.opening import Ledger, now, settings
 from ledger.commands.accounts import change_account
 from ledger.commands.sends import start_sending
@@ -89,17 +90,25 @@ class StandIn(NamedTuple):
 
 
 @asynccontextmanager
-async def stand_in(directory: Path, month_end: datetime) -> AsyncIterator[StandIn | None]:
-    """The stand-in, served until the context ends, with the environment saying so to our children; None where the
-    environment names a platform already.
+async def stand_in(directory: Path, month_end: datetime, *, is_loaded: bool) -> AsyncIterator[StandIn | None]:
+    """The stand-in, served until the context ends, with the environment saying so to our children.
+
+    None where the environment names a platform, or did when the demo was loaded. Raises `CannotGoOn` where it names one
+    only now: what is made up is never told to it.
     """
-    if any(os.environ.get(name) for name in CONFIGURED):
+    path = directory / "stripe.jsonl"
+    is_begun, is_configured = path.exists(), any(os.environ.get(name) for name in CONFIGURED)
+    if is_begun and is_configured:
+        raise CannotGoOn(
+            f"This demo was begun with a stand-in for Stripe, and made-up usage is not told to the one that "
+            f"{' or '.join(CONFIGURED)} names: unset it, or begin anew with --fresh."
+        )
+    if is_configured or (is_loaded and not is_begun):
         yield None
         return
     clock = StartableClock(month_end - BILLED_FOR - OPENED_BEFORE)
     sandbox = Sandbox(clock)
-    path = directory / "stripe.jsonl"
-    if path.exists():
+    if is_begun:
         await Journal(path).relive(sandbox)
     else:
         await _begin(sandbox, path, month_end)

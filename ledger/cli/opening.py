@@ -35,7 +35,7 @@ def now() -> datetime:
 
 
 def acting(operation: str) -> Metadata:
-    """What is kept with what a command decides. Whoever may reach the database may decide, as the machine knows them."""
+    """What is kept with what a command decides. Whoever reaches the database may decide, as the machine knows them."""
     try:
         person = getpass.getuser()
     except (KeyError, OSError):

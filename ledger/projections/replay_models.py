@@ -115,8 +115,8 @@ MODELS: Final = (
         account="t.account",
         key=_columns("platform identifier"),
         columns=_columns(
-            "account batch meter customer event_type usage_position timestamp repeats undoes state code message attempts "
-            "intended_at due_at settled_at cancel cancelled_by cancel_at intended_position settled_position",
+            "account batch meter customer event_type usage_position timestamp repeats undoes state code message "
+            "attempts intended_at due_at settled_at cancel cancelled_by cancel_at intended_position settled_position",
             numbers="value",
         ),
         first="t.intended_position",

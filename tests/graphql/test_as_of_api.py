@@ -146,8 +146,10 @@ async def test_a_difference_tells_what_each_thing_that_happened_came_to(edge: Ed
     ]
     assert [step["why"] for step in steps] == [
         "2 usage events were told: tokens rose from 100 to 157, the total rose by 0.57 EUR",
-        'The account "acme" was granted 0.50 EUR of credit ("Prepaid") as of 2026-01-01 00:00 UTC: '
-        "the total fell by 0.50 EUR",
+        (
+            'The account "acme" was granted 0.50 EUR of credit ("Prepaid") as of 2026-01-01 00:00 UTC: '
+            "the total fell by 0.50 EUR"
+        ),
         "1 usage event was told: tokens rose from 157 to 160, the total rose by 0.03 EUR",
     ]
     assert (steps[0]["firstPosition"], steps[0]["lastPosition"], steps[0]["eventCount"]) == (first + 1, first + 2, 2)

@@ -15,7 +15,8 @@ from tests.edges import Edge, open_accounts
 
 RIGHTS = frozenset().union(*GRANTS.values())
 FREE = {
-    (name, "id") for name in ("Node", "Account", "Meter", "Event", "Plan", "ClosedPeriod", "InvoiceLine", "Adjustment", "Case")
+    (name, "id")
+    for name in ("Node", "Account", "Meter", "Event", "Plan", "ClosedPeriod", "InvoiceLine", "Adjustment", "Case")
 }
 """Resolvers that only put together what the object already holds."""
 EXPECTED = {

@@ -46,6 +46,14 @@ async def test_a_stream_takes_each_version_once(ledger: Ledger) -> None:
     assert await ledger.count() == 1
 
 
+async def test_a_stream_longer_than_a_page_is_read_to_its_end(ledger: Ledger) -> None:
+    """Read by one page alone, whoever decides on it would take a version that is taken, for ever."""
+    count = event_log.STREAM_PAGE + 1
+    await ledger.log.append([row("a", version) for version in range(1, count + 1)])
+    stream = await ledger.log.stream(row("a").originator_id)
+    assert [event.position for event in stream] == list(range(1, count + 1))
+
+
 async def test_of_two_processes_one_gets_the_version(ledger: Ledger) -> None:
     async with open_ledger(ledger.url) as other:
         outcomes = await asyncio.gather(
