@@ -21,7 +21,9 @@ import pytest
 
 from ledger.commands.keys import key_parts
 from ledger.projections.replay_shadow import LOCK
+from ledger.projections.runner import Projector
 from ledger.supervisor import STOP_WITH_PARENT
+from tests.log.ledgers import open_ledger
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_SECONDS = 30
@@ -276,6 +278,20 @@ def test_a_replay_of_a_sound_ledger_says_equal_and_is_kept(run: Run, tmp_path: P
     metadata.pop("person", None)  # whoever runs the tests, where that has a name
     assert metadata == {"actor": "cli", "source": "cli", "operation": "replay"}
     assert "The last replay" in run("status").stdout
+
+
+def test_a_replay_shows_how_far_it_is(run: Run, tmp_path: Path, database_url: str) -> None:
+    """It ended in a TypeError where the bar was drawn before it knew how much there is."""
+
+    async def project() -> None:
+        async with open_ledger(database_url) as opened:
+            await Projector(opened.pool, opened.log).catch_up()
+
+    run("import", str(write_calls(tmp_path, 30)))
+    asyncio.run(project())
+    finished = run("replay")
+    assert finished.returncode == 0, finished.stderr
+    assert "30 of 30 events" in finished.stderr
 
 
 def test_a_replay_that_finds_a_difference_names_it_and_ends_with_status_1(run: Run, database_url: str) -> None:

@@ -16,6 +16,7 @@ from ledger.commands.sends import start_sending
 from ledger.domain.accounts import AliasAccount
 from ledger.domain.send_events import SendingStarted
 from ledger.platforms.opening import open_platform
+from ledger.platforms.port import PlatformBusy, PlatformUnavailable
 from ledger.sandbox.billing import BILLED_BY_STRIPE, BILLED_FOR
 from ledger.sandbox.customers import CUSTOMERS
 from ledger.sandbox.serving import Journal, StartableClock, inside, post_webhook, served
@@ -131,7 +132,10 @@ async def bill_by(stripe: StandIn, opened: Ledger, month_end: datetime) -> None:
 
 
 async def reconcile_with(stripe: StandIn, opened: Ledger, month_end: datetime) -> int | None:
-    """Plant differences once all usage was told, and compare; how many cases there are, None where it was not told."""
+    """Plant differences once all usage was told, and compare; how many cases there are.
+
+    None where nothing was told for too long, or the stand-in did not answer: the worker compares once a day anyway.
+    """
     if not await stripe.is_told():
         return None
     stripe.plant(month_end)
@@ -139,7 +143,10 @@ async def reconcile_with(stripe: StandIn, opened: Ledger, month_end: datetime) -
         if platform is None:
             return None
         asked = Reconcile(now(), tuple(BILLED_BY_STRIPE))
-        done = await reconcile_and_record(opened.pool, opened.log, platform, asked, clock=now)
+        try:
+            done = await reconcile_and_record(opened.pool, opened.log, platform, asked, clock=now)
+        except (PlatformUnavailable, PlatformBusy):
+            return None
     return len(done.differences)
 
 

@@ -27,6 +27,7 @@ GRANTS: Final[dict[str, frozenset[str]]] = {
             "propose_adjustments",
             "close_periods",
             "work_cases",
+            "operate",
         }
     ),
     "approver": frozenset({"read_usage", "read_log", "approve"}),

@@ -156,12 +156,14 @@ def test_the_minute_of_the_last_reading_is_found(places: list[int], shift: int) 
         return [one for one in answered(read, {}, theirs) if one.theirs]
 
     plan = last_reading(start, end)
+    found: LastRead | None = None
     try:
         read = next(plan)
         while True:
             read = plan.send(heard(read))
     except StopIteration as stopped:
-        found: LastRead = stopped.value
+        found = stopped.value
 
+    assert found is not None
     assert found.minute == max(theirs, default=None)
     assert found.calls <= 30

@@ -354,7 +354,7 @@ async def test_late_events_are_those_told_or_put_right_after_the_close(world: Wo
     assert before <= closed.event.position
 
 
-def _held() -> dict[str, object]:
+def _held() -> dict[str, Any]:
     event = used(2, day(1, 6), 5)
     return {
         "source": event.source,

@@ -26,7 +26,8 @@ from ledger.projections.replay import replay
 from ledger.projections.usage import UsageAsked
 from tests.log.ledgers import NOW, owner
 from tests.projections.histories import ACCOUNTS, METERS
-from tests.projections.trust_histories import DAYS, STARTED, Assess, Step, Stop, Trusted, trust_histories
+from tests.projections.test_as_of import STARTED
+from tests.projections.trust_histories import DAYS, Assess, Step, Stop, Trusted, trust_histories
 from tests.projections.trust_reference import adjustments, amounts, closed_periods, lines, quantities, reckoned
 from tests.projections.worlds import World, open_world
 

@@ -27,7 +27,7 @@ from ledger.domain.adjusting import (
     WithdrawAdjustment,
     opposite,
 )
-from ledger.domain.adjustment_events import Adjustment
+from ledger.domain.adjustment_events import Adjustment, AdjustmentKind
 from ledger.domain.adjustments import is_approved
 from ledger.domain.agreements import Commitment, ContractTerms, CreditGrant, LateAction, LatePolicy, PlanChoice
 from ledger.domain.closings import Closed
@@ -160,7 +160,7 @@ def definitions(draw: st.DrawFn, event_types: st.SearchStrategy[str] = types) ->
 
 @st.composite
 def adjustments(draw: st.DrawFn) -> Adjustment:
-    kind = draw(st.sampled_from(("credit", "debit", "usage", "usage", "usage", "write_off")))
+    kind: AdjustmentKind = draw(st.sampled_from(("credit", "debit", "usage", "usage", "usage", "write_off")))
     number = draw(st.integers(0, 30))
     told: dict[str, Any] = {"amount": Money(draw(st.sampled_from((1, 150, 900, 4_000))), "EUR")}
     if kind == "usage":

@@ -14,7 +14,7 @@ from ledger.database import Connection
 from ledger.sealing.keys import rotate
 from ledger.sealing.verifying import Verdict, verify
 from tests.log.ledgers import Ledger, owner
-from tests.seals.alterations import ROWS, SEAL, Expected
+from tests.seals.alterations import ROWS, SEAL, Alteration, Expected
 from tests.seals.sealed import fill, sealing
 
 COUNT = int(os.environ.get("LEDGER_TAMPER_COUNT", "2000"))
@@ -56,7 +56,9 @@ def assert_located(verdict: Verdict, expected: Expected, told: str) -> None:
         assert [(one.position, one.sealed_at) for one in others] == [(first.sealed_at, first.position)], told
 
 
-async def alter_and_verify(connection: Connection, draw: random.Random, events: int, kinds: tuple) -> None:
+async def alter_and_verify(
+    connection: Connection, draw: random.Random, events: int, kinds: tuple[tuple[Alteration, int], ...]
+) -> None:
     """One alteration, undone afterwards; one that no table can hold is drawn again."""
     while True:
         alter = draw.choices([kind for kind, _ in kinds], [weight for _, weight in kinds])[0]
