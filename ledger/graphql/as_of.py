@@ -21,6 +21,7 @@ from ledger.domain.refusals import (
 )
 from ledger.graphql.access import Needs
 from ledger.graphql.adjustments import Adjustment
+from ledger.graphql.cases import Case
 from ledger.graphql.closings import ClosedPeriod
 from ledger.graphql.context import Context, Info
 from ledger.graphql.contract_inputs import billable
@@ -158,6 +159,12 @@ class AccountAsOf:
         """With what was known of them."""
         known = self.past.adjustments
         return [ClosedPeriod.of(info.context, one, known) for _, one in sorted(self.past.closings.items())]
+
+    @field("The account's cases as they stood, in order of their opening.", needs=Needs("read_usage"))
+    async def cases(self, info: Info) -> list[Case]:
+        """With their story up to then; what became of a resolution is told as of now."""
+        found = await info.context.past.cases(self.past)
+        return [Case.of(one, self.past.moment.position) for one in found]
 
 
 async def account_as_of(context: Context, key: str, told: AsOfInput) -> AccountAsOf:

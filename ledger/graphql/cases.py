@@ -204,19 +204,20 @@ class Case(Node):
     reopenings: int
     comments: int
     resolution: CaseResolution | None
+    until: strawberry.Private[int | None] = None
 
     @field("What happened to it, oldest first: the last entries.", needs=Needs("read_usage"))
     async def timeline(self, info: Info, last: int = 100) -> list[CaseEntry]:
         """At most 1,000."""
-        return await timeline(info.context, self.key, last)
+        return await timeline(info.context, self.key, last, self.until)
 
     def node_key(self) -> str:
         """Its own key."""
         return self.key
 
     @classmethod
-    def of(cls, one: cases.Case) -> Self:
-        """The case as the API shows it."""
+    def of(cls, one: cases.Case, until: int | None = None) -> Self:
+        """The case as the API shows it; with its story up to a position where one is given."""
         found = one.difference
         return cls(
             key=one.case,
@@ -244,6 +245,7 @@ class Case(Node):
             reopenings=one.reopenings,
             comments=one.comments,
             resolution=None if one.resolution is None else CaseResolution.of(one.resolution, found),
+            until=until,
         )
 
 
@@ -305,13 +307,14 @@ async def case_node(context: Context, key: str) -> Case | None:
     return None if found is None else Case.of(found)
 
 
-async def timeline(context: Context, key: str, last: int) -> list[CaseEntry]:
-    """The last entries of a case's story; raises `ArgumentInvalid`."""
+async def timeline(context: Context, key: str, last: int, until: int | None) -> list[CaseEntry]:
+    """The last entries of a case's story, up to a position where one is given; raises `ArgumentInvalid`."""
     if not 0 <= last <= ENTRIES_MAX:
         raise ArgumentInvalid(argument="last", why=f"it must be 0 to {ENTRIES_MAX}")
     stream = stream_of(key)
     assert stream is not None, "the case was found by its key"
-    positions = [one.position for one in await context.log.stream(stream)]
+    told = await context.log.stream(stream)
+    positions = [one.position for one in told if until is None or one.position <= until]
     rows = await context.log.at(positions[-last:] if last else [])
     return [entry(row["position"], row["recorded_at"], row["topic"], row["state"]) for row in rows]
 

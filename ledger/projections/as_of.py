@@ -5,10 +5,10 @@ what a ledger would answer that stopped there and caught up.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import asyncpg
 
@@ -20,6 +20,17 @@ from ledger.domain.adjustment_events import (
     AdjustmentWithdrawn,
 )
 from ledger.domain.adjustments import Adjustments
+from ledger.domain.case_events import (
+    CaseAssigned,
+    CaseCommented,
+    CaseEvent,
+    CaseOpened,
+    CaseReassessed,
+    CaseReopened,
+    CaseResolved,
+    CaseSettled,
+)
+from ledger.domain.cases import Case, evolve
 from ledger.domain.catalogue import Account, Catalogue
 from ledger.domain.closing_events import LateUsageAssessed, PeriodClosed
 from ledger.domain.closings import Closings
@@ -76,6 +87,11 @@ DECIDING_TOPICS: Final = tuple(
     )
 )
 """The decisions that an account's usage and invoices depend on, but for mends: those are known from all of the log."""
+
+CASE_TOPICS: Final = tuple(
+    event.TOPIC
+    for event in (CaseOpened, CaseReassessed, CaseAssigned, CaseCommented, CaseResolved, CaseReopened, CaseSettled)
+)
 
 
 class Moment(NamedTuple):
@@ -151,6 +167,17 @@ class PastReader:
         catalogue.position = moment.position
         return Past(moment, account, catalogue)
 
+    async def cases(self, past: Past) -> list[Case]:
+        """The account's cases as they stood, in order of their opening."""
+        found: dict[str, Case] = {}
+        key, moment = past.account.key, past.moment
+        async with self._pool.acquire() as connection:
+            told = await decisions(connection, key, after=0, up_to=moment.position, topics=CASE_TOPICS)
+        for one in told:
+            event = cast("CaseEvent", one.event)
+            found[event.case] = evolve(found.get(event.case), event)
+        return [case for case in found.values() if case.difference.account == key]
+
     def superseded(self, up_to: int) -> dict[int, int]:
         """What had been mended or dismissed at a position, and by which event.
 
@@ -198,10 +225,12 @@ class PastReader:
             self._turns.release()
 
 
-async def decisions(connection: Connection, account: str, *, after: int, up_to: int) -> list[Decided]:
+async def decisions(
+    connection: Connection, account: str, *, after: int, up_to: int, topics: Sequence[str] = DECIDING_TOPICS
+) -> list[Decided]:
     """What was decided between two positions on the account, or on what concerns every account, in order."""
     found: list[Decided] = []
-    while rows := await decisions_about(connection, account, DECIDING_TOPICS, after=after, up_to=up_to):
+    while rows := await decisions_about(connection, account, topics, after=after, up_to=up_to):
         found += map(decided, rows)
         if len(rows) < PAGE_EVENTS:
             break

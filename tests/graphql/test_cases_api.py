@@ -412,3 +412,28 @@ async def test_only_usage_of_the_cases_account_and_period_is_sent(edge: Edge) ->
         assert answer["__typename"] == "CaseInvalid", (one, positions)
     rejected = "select count(*) from events where topic = 'UsageSendIntended'"
     assert await edge.pool.fetchval(rejected) == 1
+
+
+async def test_a_case_is_told_as_it_stood(edge: Edge) -> None:
+    """The guard is the position that the past and its stories end at."""
+    await begin(edge)
+    await saw(edge, HERE, OTHER)
+    opened = await edge.head()
+    await edge.data(ASSIGN, {"key": CASE, "assignee": "Olivia"}, key=(await person(edge, "Ada", "ops")).key)
+    await saw(edge, agreed=(CASE,), run="run-2")
+    past = """
+query ($before: Position!, $after: Position!) {
+  account(key: "acme") {
+    before: asOf(moment: {position: $before}) { ...shown }
+    after: asOf(moment: {position: $after}) { ...shown }
+  }
+}
+fragment shown on AsOfResult { ... on AccountAsOf { cases { key state assignee cause timeline { topic } } } }
+"""
+    found = (await edge.data(past, {"before": opened, "after": await edge.head()}))["account"]
+    assert found["before"]["cases"] == [
+        {"key": CASE, "state": "OPEN", "assignee": None, "cause": "unsent", "timeline": [{"topic": "CaseOpened"}]}
+    ]
+    [now] = found["after"]["cases"]
+    assert (now["state"], now["assignee"]) == ("SETTLED", "Olivia")
+    assert [one["topic"] for one in now["timeline"]] == ["CaseOpened", "CaseAssigned", "CaseSettled"]
