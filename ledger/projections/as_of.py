@@ -158,7 +158,7 @@ class PastReader:
         await self._follower.refresh()
         catalogue = Catalogue()
         async with self._pool.acquire() as connection:
-            for one in await decisions(connection, key, after=0, up_to=moment.position):
+            for one in await decisions(connection, key, DECIDING_TOPICS, after=0, up_to=moment.position):
                 catalogue.apply(one.event, one.position)
         account = catalogue.accounts.get(key)
         if account is None:
@@ -172,7 +172,7 @@ class PastReader:
         found: dict[str, Case] = {}
         key, moment = past.account.key, past.moment
         async with self._pool.acquire() as connection:
-            told = await decisions(connection, key, after=0, up_to=moment.position, topics=CASE_TOPICS)
+            told = await decisions(connection, key, CASE_TOPICS, after=0, up_to=moment.position)
         for one in told:
             event = cast("CaseEvent", one.event)
             found[event.case] = evolve(found.get(event.case), event)
@@ -226,9 +226,9 @@ class PastReader:
 
 
 async def decisions(
-    connection: Connection, account: str, *, after: int, up_to: int, topics: Sequence[str] = DECIDING_TOPICS
+    connection: Connection, account: str, topics: Sequence[str], *, after: int, up_to: int
 ) -> list[Decided]:
-    """What was decided between two positions on the account, or on what concerns every account, in order."""
+    """What of some topics was decided between two positions on the account, or on every account, in order."""
     found: list[Decided] = []
     while rows := await decisions_about(connection, account, topics, after=after, up_to=up_to):
         found += map(decided, rows)

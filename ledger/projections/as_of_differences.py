@@ -27,7 +27,16 @@ from ledger.domain.refusals import ArgumentInvalid, Refusal
 from ledger.domain.segments import period_of, segments
 from ledger.domain.values import EPOCH, ZERO
 from ledger.log_past import positions_of, usage_counted
-from ledger.projections.as_of import Moment, Past, PastReader, decided, decisions, invoice_at, invoice_looks
+from ledger.projections.as_of import (
+    DECIDING_TOPICS,
+    Moment,
+    Past,
+    PastReader,
+    decided,
+    decisions,
+    invoice_at,
+    invoice_looks,
+)
 from ledger.projections.as_of_usage import Looked, PastUsage
 from ledger.projections.invoices import Asked
 from ledger.projections.metered import Job, used_of_meters
@@ -126,7 +135,7 @@ class _Walk:
     async def _decided(self, up_to: int) -> list[Decided]:
         """The decisions up to a position that the account's usage and invoice may depend on, in order."""
         connection, after = self._told.connection, self._past.moment.position
-        found = await decisions(connection, self._past.account.key, after=after, up_to=up_to)
+        found = await decisions(connection, self._past.account.key, DECIDING_TOPICS, after=after, up_to=up_to)
         names = {self._past.account.key, *self._past.account.aliases}
         names.update(one.event.alias for one in found if isinstance(one.event, AccountAliased))
         settled = {old: by for old, by in self._reader.superseded(up_to).items() if by > after}

@@ -157,7 +157,7 @@ async def test_a_send_is_cancelled_by_hand(sent: Sent, edge: Edge) -> None:
 
 
 async def test_only_who_operates_may_send_by_hand(sent: Sent, edge: Edge) -> None:
-    key = await edge.key("ops")
+    key = await edge.key("auditor")
     answer = await edge.data(STOP, {"account": "acme"}, key=key)
     assert answer["answer"]["code"] == "forbidden"
 

@@ -248,7 +248,7 @@ async def in_a_database_of_its_own(template_url: str, history: Sequence[Step], *
 
 
 BOUNDED = settings(
-    max_examples=int(os.environ.get("LEDGER_TRUST_EXAMPLES", "25")),
+    max_examples=int(os.environ.get("LEDGER_TRUST_EXAMPLES", "15")),
     deadline=None,
     database=None,
     phases=[Phase.explicit, Phase.generate],  # a history shrinks for minutes and tells no more then
