@@ -316,8 +316,8 @@ def test_an_eventful_history_is_told_as_it_was(database_url: str) -> None:
     asyncio.run(in_a_database_of_its_own(database_url, EVENTFUL))
 
 
-async def decisions_up_to_the_head(connection: Any, account: str, *, after: int, up_to: int) -> Any:
-    return await DECISIONS(connection, account, after=after, up_to=up_to + 1_000_000)
+async def decisions_up_to_the_head(*asked: Any, up_to: int, **more: Any) -> Any:
+    return await DECISIONS(*asked, up_to=up_to + 1_000_000, **more)
 
 
 async def usage_up_to_the_head(*asked: Any, up_to: int, **more: Any) -> Any:
