@@ -7,7 +7,7 @@ shares one transaction and one fsync (DESIGN sections 2 and 4).
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -16,7 +16,7 @@ import asyncpg
 
 from ledger.database import Connection, Pool, connect
 from ledger.domain.refusals import LedgerBusy, LedgerUnavailable, VersionTaken
-from ledger.log_plan import Append, Appended, Conflict, Left, Plan, Taken, has_repeats, plan_all, plan_one
+from ledger.log_plan import Append, Appended, Conflict, Left, Plan, Taken, plan_all, plan_one
 from ledger.log_rows import COLUMNS, NewEvent, copy_rows
 
 LOCK: Final = 7_301_001
@@ -77,6 +77,11 @@ SELECT_DECISIONS_SINCE = """
 select position, topic, recorded_at, state, account from events
 where position > $1 and topic <> 'UsageRecorded'
   and topic not in ('InvoiceClosed', 'UsageSendIntended', 'UsageSendSettled') order by position limit $2
+"""
+SELECT_OF_TOPICS = """
+select position, topic, recorded_at, state, account from events
+where position > $1 and position <= $2 and topic <> 'UsageRecorded' and topic = any($3::text[])
+order by position limit $4
 """
 SELECT_OF_NAMES = """
 select position, topic, recorded_at, state, account from events
@@ -193,12 +198,13 @@ class EventLog:
             await self._flush(appends)
         except UNAVAILABLE as fault:
             self._writer.terminate()
-            _fail(appends, LedgerUnavailable(why=type(fault).__name__))
+            for append in appends:
+                append.answer(LedgerUnavailable(why=type(fault).__name__))
             await asyncio.sleep(RECONNECT_PAUSE_SECONDS)
         except Exception as fault:  # noqa: BLE001 - whatever it is, those who wait must hear of it
             self._writer.terminate()
             if len(appends) == 1:
-                _fail(appends, fault)
+                appends[0].answer(fault)
             # One of them cannot be written: alone, each gets an answer of its own.
             for append in appends if len(appends) > 1 else ():
                 await self._answer([append])
@@ -225,7 +231,7 @@ class EventLog:
         if self._writer.is_closed():
             self._writer = await connect(self._database_url, application="writer")
             left = None  # it may be another server by now, with a shorter log
-        if not self._is_probing and not has_repeats(appends):
+        if not self._is_probing:
             try:
                 if left and left.may_be_written_on(time.monotonic()):
                     await self._write_on(appends, left)
@@ -254,7 +260,8 @@ class EventLog:
         # What `copy_to_table` calls with a statement of its own making, in which there is no room for the lock.
         await self._writer._copy_in(COPY_UNDER_LOCK, rows, None)  # type: ignore[union-attr] # noqa: SLF001
         self._left = left._replace(position=plan.head + len(plan.events), recorded_at=recorded_at)
-        _answer_all(appends, outcomes)
+        for append, outcome in zip(appends, outcomes, strict=True):
+            append.answer(outcome)
 
     async def _write(self, appends: list[Append], *, probe: bool, left: Left | None) -> None:
         connection = self._writer
@@ -273,7 +280,8 @@ class EventLog:
         await connection.execute("commit")
         is_alone = left is not None and left.position == head
         self._left = Left(head + len(plan.events), recorded_at, clock, read_at, is_alone)
-        _answer_all(appends, outcomes)
+        for append, outcome in zip(appends, outcomes, strict=True):
+            append.answer(outcome)
 
     async def _plan_around_taken(self, plan: Plan, appends: list[Append]) -> list[Appended | VersionTaken]:
         events = [event for append in appends for event in append.events]
@@ -286,9 +294,11 @@ class EventLog:
             if (taken := plan.taken.get(event.key)) is not None
             and (kept := append.conflict(taken.position, taken.state, event)) is not None
         ]
-        self._is_probing = bool(plan.taken)
+        is_known = bool(plan.taken)
         await self._probe(plan, conflicts)
-        return [plan_one(plan, append) for append in appends]
+        outcomes = [plan_one(plan, append) for append in appends]
+        self._is_probing = is_known or len(plan.events) < len(events)
+        return outcomes
 
     async def _probe(self, plan: Plan, events: Sequence[NewEvent]) -> None:
         if events:
@@ -322,6 +332,12 @@ class EventLog:
     async def decisions_since(self, position: int, *, limit: int = PAGE_EVENTS_MAX) -> list[asyncpg.Record]:
         """As `since`, but without usage as first told or as sent, and closed invoices, whose periods tell enough."""
         return await self._pool.fetch(SELECT_DECISIONS_SINCE, position, limit)
+
+    async def of_topics(
+        self, topics: Collection[str], *, after: int, up_to: int, limit: int = PAGE_EVENTS_MAX
+    ) -> list[asyncpg.Record]:
+        """As `since`, but only decisions of some topics, up to a position; no usage is read on the way."""
+        return await self._pool.fetch(SELECT_OF_TOPICS, after, up_to, list(topics), limit)
 
     async def usage_of(
         self,
@@ -381,19 +397,3 @@ async def _taken(connection: Connection | Pool, events: Sequence[NewEvent]) -> d
         )
         for row in await connection.fetch(SELECT_TAKEN, ids, versions)
     }
-
-
-def _answer_all(appends: list[Append], outcomes: Sequence[Appended | VersionTaken]) -> None:
-    for append, outcome in zip(appends, outcomes, strict=True):
-        if append.done.done():
-            continue  # its caller gave up waiting
-        if isinstance(outcome, Appended):
-            append.done.set_result(outcome)
-        else:
-            append.done.set_exception(outcome)
-
-
-def _fail(appends: list[Append], fault: Exception) -> None:
-    for append in appends:
-        if not append.done.done():
-            append.done.set_exception(fault)

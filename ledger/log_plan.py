@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from ledger.domain.refusals import VersionTaken
-from ledger.log_rows import KEY, NewEvent
+from ledger.log_rows import NewEvent
 
 CLOCK_AGE_SECONDS_MAX: Final = 1.0
 """For how long the database's clock is told by adding what passed on ours."""
@@ -53,6 +53,15 @@ class Append:
     conflict: Conflict | None
     done: asyncio.Future[Appended]
 
+    def answer(self, outcome: Appended | Exception) -> None:
+        """Tell who waits how it went; nobody does who gave up."""
+        if self.done.done():
+            return
+        if isinstance(outcome, Appended):
+            self.done.set_result(outcome)
+        else:
+            self.done.set_exception(outcome)
+
 
 @dataclass(slots=True)
 class Plan:
@@ -90,14 +99,6 @@ class Left(NamedTuple):
     def recorded_at_next(self, now: float) -> datetime:
         """The database's clock by ours, never before what was recorded last."""
         return max(self.recorded_at, self.clock + timedelta(seconds=now - self.read_at))
-
-
-def has_repeats(appends: Sequence[Append]) -> bool:
-    """Whether two of the events to write have the same key."""
-    keys: set[tuple[bytes, int]] = set()
-    for append in appends:
-        keys.update(map(KEY, append.events))
-    return len(keys) != sum(len(append.events) for append in appends)
 
 
 def plan_all(plan: Plan, appends: Sequence[Append]) -> list[Appended | VersionTaken]:

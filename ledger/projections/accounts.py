@@ -1,7 +1,10 @@
 """The read model of accounts: one row per account, for lists and search."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
+
+import asyncpg
 
 from ledger.database import Connection, Pool
 from ledger.domain.events import (
@@ -13,10 +16,13 @@ from ledger.domain.events import (
     Event,
 )
 from ledger.domain.topics import decode
-from ledger.event_log import PAGE_EVENTS_MAX, EventLog, Head
-from ledger.projections.watermark import Watermark, cursor, move, watermark
+from ledger.projections.decided import DecidedModel
+from ledger.projections.watermark import Watermark, watermark
 
 NAME: Final = "accounts"
+TOPICS: Final = frozenset(
+    event.TOPIC for event in (AccountOpened, AccountRenamed, AccountZoneChanged, AccountAliased, AccountAliasRemoved)
+)
 
 INSERT = """
 insert into accounts (key, name, zone, opened_at, position) values ($1, $2, $3, $4, $5)
@@ -59,23 +65,12 @@ class AccountRow(NamedTuple):
     position: int
 
 
-async def step(pool: Pool, log: EventLog, *, up_to: int | None = None) -> bool:
-    """Fold the next decisions, at or before a position where one is given; true where more may wait."""
-    head = await log.head() if up_to is None else Head(up_to, None)
-    seen = await cursor(pool, NAME)
-    if head.position == seen.position:
-        return False
-    rows = [row for row in await log.decisions_since(seen.position) if row["position"] <= head.position]
-    is_more = len(rows) == PAGE_EVENTS_MAX
-    position, recorded_at = (rows[-1][0], rows[-1][2]) if is_more else head
-    async with pool.acquire() as connection, connection.transaction():
-        await move(connection, NAME, seen, position=position, recorded_at=recorded_at)
-        for at, topic, when, state, _ in rows:
-            await _fold(connection, decode(topic, state), at, when)
-    return is_more
+async def _fold(connection: Connection, rows: Sequence[asyncpg.Record]) -> None:
+    for position, topic, recorded_at, state, _ in rows:
+        await _take_in(connection, decode(topic, state), position, recorded_at)
 
 
-async def _fold(connection: Connection, event: Event, position: int, recorded_at: datetime) -> None:
+async def _take_in(connection: Connection, event: Event, position: int, recorded_at: datetime) -> None:
     match event:
         case AccountOpened():
             opened_at = event.opened_at or recorded_at
@@ -90,6 +85,9 @@ async def _fold(connection: Connection, event: Event, position: int, recorded_at
             await connection.execute(REMOVE_ALIAS, event.account, event.alias, position)
         case _:
             pass
+
+
+MODEL: Final = DecidedModel(NAME, TOPICS, _fold)
 
 
 async def accounts(

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
+
+import asyncpg
 
 from ledger.database import Connection, Pool
 from ledger.domain.adjustment_events import (
     AdjustmentApproved,
+    AdjustmentEvent,
     AdjustmentProposed,
     AdjustmentRejected,
     AdjustmentWithdrawn,
@@ -14,10 +17,11 @@ from ledger.domain.adjustment_events import (
 from ledger.domain.adjustments import AdjustmentState
 from ledger.domain.events import Event
 from ledger.domain.topics import decode
-from ledger.event_log import PAGE_EVENTS_MAX, EventLog, Head
-from ledger.projections.watermark import Watermark, cursor, move, watermark
+from ledger.projections.decided import DecidedModel
+from ledger.projections.watermark import Watermark, watermark
 
 NAME: Final = "adjustments"
+TOPICS: Final = frozenset(event.TOPIC for event in get_args(AdjustmentEvent))
 
 Order = Literal["oldest", "newest", "largest"]
 
@@ -90,24 +94,12 @@ class AdjustmentRow(NamedTuple):
     decided_position: int | None
 
 
-async def step(pool: Pool, log: EventLog, *, up_to: int | None = None) -> bool:
-    """Fold the next decisions, at or before a position where one is given; true where more may wait."""
-    head = await log.head() if up_to is None else Head(up_to, None)
-    seen = await cursor(pool, NAME)
-    if head.position == seen.position:
-        return False
-    rows = [row for row in await log.decisions_since(seen.position) if row["position"] <= head.position]
-    is_more = len(rows) == PAGE_EVENTS_MAX
-    position, recorded_at = (rows[-1][0], rows[-1][2]) if is_more else head
-    async with pool.acquire() as connection, connection.transaction():
-        await move(connection, NAME, seen, position=position, recorded_at=recorded_at)
-        for at, topic, when, state, _ in rows:
-            if topic.startswith("Adjustment"):
-                await _fold(connection, decode(topic, state), at, when)
-    return is_more
+async def _fold(connection: Connection, rows: Sequence[asyncpg.Record]) -> None:
+    for position, topic, recorded_at, state, _ in rows:
+        await _take_in(connection, decode(topic, state), position, recorded_at)
 
 
-async def _fold(connection: Connection, event: Event, position: int, recorded_at: datetime) -> None:
+async def _take_in(connection: Connection, event: Event, position: int, recorded_at: datetime) -> None:
     match event:
         case AdjustmentProposed(adjustment=told):
             await connection.execute(
@@ -140,6 +132,9 @@ async def _fold(connection: Connection, event: Event, position: int, recorded_at
             await connection.execute(DECIDE, account, key, "withdrawn", *decided)
         case _:
             pass
+
+
+MODEL: Final = DecidedModel(NAME, TOPICS, _fold)
 
 
 async def adjustments(

@@ -13,8 +13,8 @@ from ledger.domain.money import Money
 from ledger.domain.reconciliation_facts import Subject
 from ledger.domain.topics import decode
 from ledger.domain.values import exact_number
-from ledger.event_log import PAGE_EVENTS_MAX, EventLog, Head
-from ledger.projections.watermark import Watermark, cursor, move, watermark
+from ledger.projections.decided import DecidedModel
+from ledger.projections.watermark import Watermark, watermark
 
 NAME: Final = "cases"
 TOPICS: Final = frozenset(kind.TOPIC for kind in get_args(CaseEvent))
@@ -128,24 +128,7 @@ class CasesSummary(NamedTuple):
     oldest: CaseRow | None
 
 
-async def step(pool: Pool, log: EventLog, *, up_to: int | None = None) -> bool:
-    """Fold the next decisions, at or before a position where one is given; true where more may wait."""
-    head = await log.head() if up_to is None else Head(up_to, None)
-    seen = await cursor(pool, NAME)
-    if head.position == seen.position:
-        return False
-    rows = [row for row in await log.decisions_since(seen.position) if row["position"] <= head.position]
-    is_more = len(rows) == PAGE_EVENTS_MAX
-    position, recorded_at = (rows[-1]["position"], rows[-1]["recorded_at"]) if is_more else head
-    async with pool.acquire() as connection, connection.transaction():
-        await move(connection, NAME, seen, position=position, recorded_at=recorded_at)
-        await _fold(connection, [row for row in rows if row["topic"] in TOPICS])
-    return is_more
-
-
 async def _fold(connection: Connection, rows: Sequence[asyncpg.Record]) -> None:
-    if not rows:
-        return
     events = [(cast("CaseEvent", decode(row["topic"], row["state"])), row["position"]) for row in rows]
     known = {
         row["key"]: (row["opened_position"], _decode(row["state"]))
@@ -166,6 +149,9 @@ def _columns(row: CaseRow) -> tuple[object, ...]:
     about = (one.platform, one.subject, one.account, one.customer, one.meter, one.start, one.end)
     stands = (case.state, case.cause, case.assignee, currency, minor_units)
     return (case.case, *about, *stands, case.opened_at, row.opened_position, row.position, _encode(case).decode())
+
+
+MODEL: Final = DecidedModel(NAME, TOPICS, _fold)
 
 
 async def cases(

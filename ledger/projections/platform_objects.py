@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple, cast, get_args
 
 import asyncpg
 
@@ -21,10 +21,10 @@ from ledger.domain.platform_objects import (
 )
 from ledger.domain.platform_sync import kind_of, object_of
 from ledger.domain.topics import decode
-from ledger.event_log import PAGE_EVENTS_MAX, EventLog, Head
-from ledger.projections.watermark import cursor, move
+from ledger.projections.decided import DecidedModel
 
 NAME: Final = "platform objects"
+TOPICS: Final = frozenset(event.TOPIC for event in (PlatformNotified, *get_args(SyncEvent)))
 ROWS_MAX: Final = 10_000
 
 UPSERT = """
@@ -106,21 +106,6 @@ class _Columns(NamedTuple):
     obstacle: str | None = None
 
 
-async def step(pool: Pool, log: EventLog, *, up_to: int | None = None) -> bool:
-    """Fold the next decisions, at or before a position where one is given; true where more may wait."""
-    head = await log.head() if up_to is None else Head(up_to, None)
-    seen = await cursor(pool, NAME)
-    if head.position == seen.position:
-        return False
-    rows = [row for row in await log.decisions_since(seen.position) if row["position"] <= head.position]
-    is_more = len(rows) == PAGE_EVENTS_MAX
-    position, recorded_at = (rows[-1]["position"], rows[-1]["recorded_at"]) if is_more else head
-    async with pool.acquire() as connection, connection.transaction():
-        await move(connection, NAME, seen, position=position, recorded_at=recorded_at)
-        await _fold(connection, rows)
-    return is_more
-
-
 async def _fold(connection: Connection, rows: Sequence[asyncpg.Record]) -> None:
     newest: dict[tuple[str, str, str], tuple[object, ...]] = {}
     news: dict[str, News] = {}
@@ -167,6 +152,9 @@ def _columns(one: PlatformObject) -> _Columns:
             return _Columns(one.customer, None, status, one.created_at, one.created_at)
         case Inexpressible():
             return _Columns(customer=one.customer, obstacle=one.obstacle)
+
+
+MODEL: Final = DecidedModel(NAME, TOPICS, _fold)
 
 
 async def objects(

@@ -44,7 +44,7 @@ async def mapped_meters(log: EventLog, platform: str) -> dict[str, str]:
     by_meter: dict[str, str | None] = {}
     position, head = 0, (await log.head()).position
     while position < head:
-        rows = await log.page(after=position, before=head + 1, topics=[MeterMapped.TOPIC], limit=PAGE)
+        rows = await log.of_topics([MeterMapped.TOPIC], after=position, up_to=head, limit=PAGE)
         for row in rows:
             event = cast("MeterMapped", decode(row["topic"], row["state"]))
             if event.platform == platform:
@@ -99,7 +99,7 @@ class Sends:
         found: dict[str, datetime] = {}
         position, head = 0, (await self._log.head()).position
         while position < head:
-            rows = await self._log.page(after=position, before=head + 1, topics=[SendingStarted.TOPIC], limit=PAGE)
+            rows = await self._log.of_topics([SendingStarted.TOPIC], after=position, up_to=head, limit=PAGE)
             for row in rows:
                 event = cast("SendingStarted", decode(row["topic"], row["state"]))
                 if event.platform == self._platform:

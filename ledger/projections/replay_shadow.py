@@ -6,7 +6,7 @@ Their SQL names no schema, so a pool whose connections search the shadow schema 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from ledger.database import Connection, Pool, open_pool
 from ledger.domain.metering import MeterDefinition
@@ -14,7 +14,9 @@ from ledger.domain.meters import MeterEvent, evolve
 from ledger.domain.replaying import definitions
 from ledger.domain.topics import decode
 from ledger.event_log import PAGE_EVENTS_MAX, EventLog, LogHasHole
-from ledger.projections import accounts, adjustments, cases, platform_objects, sends_fold, usage_series
+from ledger.projections import usage_series
+from ledger.projections.decided import step
+from ledger.projections.runner import DECIDED
 from ledger.projections.usage_lane import MAIN, Lane
 from ledger.projections.watermark import cursor
 
@@ -34,14 +36,6 @@ Progress = Callable[[int, int], None]
 """Told after every step: how many events are folded, and how many there are."""
 
 
-class Step(Protocol):
-    """How a read model takes in its next events."""
-
-    async def __call__(self, pool: Pool, log: EventLog, *, up_to: int | None = None) -> bool:
-        """Fold events, at or before a position where one is given; true where more may wait."""
-        ...
-
-
 TRY_LOCK = """
 select pg_try_advisory_lock($1)
 """
@@ -58,15 +52,7 @@ DELETE_UNDER_WAY = """
 delete from replay_under_way
 """
 
-STEPS: Final[dict[str, Step]] = {
-    accounts.NAME: accounts.step,
-    adjustments.NAME: adjustments.step,
-    platform_objects.NAME: platform_objects.step,
-    cases.NAME: cases.step,
-    sends_fold.NAME: sends_fold.step,
-}
-"""By cursor the steps of the read models that are folded beside usage, whose lane has more to look after."""
-FOLLOWERS: Final = (MAIN, *STEPS)
+FOLLOWERS: Final = (MAIN, *(model.name for model in DECIDED))
 METER_TOPICS: Final = frozenset({"MeterDefined", "MeterChanged", "MeterRetired"})
 
 
@@ -168,8 +154,8 @@ class Shadow:
         finally:
             if lane is not None:
                 lane.close()
-        for name, step in STEPS.items():
-            while await step(self.pool, self._log, up_to=towards.positions[name]):
+        for model in DECIDED:
+            while await step(self.pool, self._log, [model], up_to=towards.positions[model.name]):
                 pass
         return reached - began
 

@@ -10,6 +10,7 @@ from ledger.database import Pool
 from ledger.domain.refusals import LedgerUnavailable
 from ledger.event_log import CONNECTION_LOST, EventLog
 from ledger.projections import accounts, adjustments, cases, platform_objects, sends_fold
+from ledger.projections.decided import step
 from ledger.projections.usage_lane import BUILD, MAIN, Lane
 from ledger.projections.watermark import CursorMoved
 
@@ -17,9 +18,12 @@ STEP_EVENTS: Final = 10_000
 BUILD_STEP_EVENTS: Final = 4_000
 """Smaller, so that the living read model waits for a build step no longer than a reader would notice."""
 POLL_SECONDS: Final = 0.02
-ACCOUNTS_SECONDS: Final = 0.1
-"""How long the accounts may wait while usage comes in; there are seldom new ones among it."""
+DECIDED_SECONDS: Final = 0.1
+"""How long decisions may wait while usage comes in; there are seldom new ones among it."""
 RETRY_SECONDS: Final = 0.5
+
+DECIDED: Final = (accounts.MODEL, adjustments.MODEL, platform_objects.MODEL, cases.MODEL, sends_fold.MODEL)
+"""The read models that are folded beside usage, whose lane has more to look after."""
 
 _log = structlog.get_logger("projector")
 
@@ -31,7 +35,7 @@ class Projector:
         self._pool = pool
         self._log = log
         self._lanes: tuple[Lane, Lane | None] | None = None
-        self._accounts_due = 0.0
+        self._decided_due = 0.0
 
     async def catch_up(self) -> None:
         """Return once every read model includes what the log held at the call, builds too."""
@@ -58,15 +62,11 @@ class Projector:
         except CursorMoved:
             return True
         now = asyncio.get_running_loop().time()
-        if is_more and now < self._accounts_due:
+        if is_more and now < self._decided_due:
             return True
-        self._accounts_due = now + ACCOUNTS_SECONDS
+        self._decided_due = now + DECIDED_SECONDS
         with contextlib.suppress(CursorMoved):
-            is_more |= await accounts.step(self._pool, self._log)
-            is_more |= await adjustments.step(self._pool, self._log)
-            is_more |= await platform_objects.step(self._pool, self._log)
-            is_more |= await cases.step(self._pool, self._log)
-            is_more |= await sends_fold.step(self._pool, self._log)
+            is_more |= await step(self._pool, self._log, DECIDED)
         return is_more
 
     async def _step_usage(self) -> bool:

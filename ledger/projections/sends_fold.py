@@ -1,6 +1,9 @@
 """How the read model of what platforms are told follows the log."""
 
+from collections.abc import Sequence
 from typing import Final
+
+import asyncpg
 
 from ledger.database import Connection, Pool
 from ledger.domain.events import Event
@@ -14,11 +17,12 @@ from ledger.domain.send_events import (
 )
 from ledger.domain.sends import NEVER_COUNTED, UNDONE, CancelState, due_at
 from ledger.domain.topics import decode
-from ledger.event_log import EventLog, Head
-from ledger.projections.watermark import CursorMoved, cursor, move
+from ledger.event_log import EventLog
+from ledger.projections.decided import DecidedModel, step
+from ledger.projections.watermark import CursorMoved, cursor
 
 NAME: Final = "sends"
-TOPICS: Final = tuple(
+TOPICS: Final = frozenset(
     event.TOPIC
     for event in (
         UsageSendIntended,
@@ -29,8 +33,6 @@ TOPICS: Final = tuple(
         CreditSendSettled,
     )
 )
-EVENTS_MAX: Final = 1_000
-"""How many events are folded together: some hold a hundred sends."""
 
 INSERT = """
 insert into sends (
@@ -79,33 +81,12 @@ where platform = $1 and account = $2 and adjustment = $3
 _REJECTED_CANCELS: Final[dict[str | None, CancelState]] = {NEVER_COUNTED: "needless", UNDONE: "undone"}
 
 
-async def step(pool: Pool, log: EventLog, *, up_to: int | None = None) -> bool:
-    """Fold what comes next, at or before a position where one is given; true where more may wait."""
-    head = await log.head() if up_to is None else Head(up_to, None)
-    seen = await cursor(pool, NAME)
-    if head.position == seen.position:
-        return False
-    rows = await log.page(after=seen.position, before=head.position + 1, topics=TOPICS, limit=EVENTS_MAX)
-    is_more = len(rows) == EVENTS_MAX
-    position, recorded_at = (rows[-1]["position"], rows[-1]["recorded_at"]) if is_more else head
-    async with pool.acquire() as connection, connection.transaction():
-        await move(connection, NAME, seen, position=position, recorded_at=recorded_at)
-        for row in rows:
-            await _fold(connection, decode(row["topic"], row["state"]), row["position"])
-    return is_more
+async def _fold(connection: Connection, rows: Sequence[asyncpg.Record]) -> None:
+    for row in rows:
+        await _take_in(connection, decode(row["topic"], row["state"]), row["position"])
 
 
-async def catch_up(pool: Pool, log: EventLog) -> None:
-    """Return once the read model includes what the log held at the call, whoever folded it."""
-    head = (await log.head()).position
-    while (await cursor(pool, NAME)).position < head:
-        try:
-            await step(pool, log)
-        except CursorMoved:
-            continue
-
-
-async def _fold(connection: Connection, event: Event, position: int) -> None:
+async def _take_in(connection: Connection, event: Event, position: int) -> None:
     match event:
         case UsageSendIntended():
             await _intend(connection, event, position)
@@ -182,3 +163,16 @@ def cancel_of(event: SendCancelSettled) -> CancelState:
             return "unknown"
         case _:
             return _REJECTED_CANCELS.get(event.settlement.code, "impossible")
+
+
+MODEL: Final = DecidedModel(NAME, TOPICS, _fold)
+
+
+async def catch_up(pool: Pool, log: EventLog) -> None:
+    """Return once the read model includes what the log held at the call, whoever folded it."""
+    head = (await log.head()).position
+    while (await cursor(pool, NAME)).position < head:
+        try:
+            await step(pool, log, [MODEL])
+        except CursorMoved:
+            continue

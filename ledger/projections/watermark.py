@@ -1,7 +1,7 @@
 """Cursors: how far each read model has come, which answer carries that, and how to wait for it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -20,6 +20,19 @@ MOVE_CURSOR = """
 update cursors set position = $4, recorded_at = coalesce($5, recorded_at), moved_at = clock_timestamp()
 where name = $1 and position = $2 and epoch = $3
 returning true
+"""
+# It waits for no disk: who is behind the log folds again what a crash takes back, together with the cursor.
+MOVE_CURSORS = """
+with moved as (
+    update cursors set position = $4, recorded_at = coalesce($5, recorded_at), moved_at = clock_timestamp()
+    from unnest($1::text[], $2::bigint[], $3::integer[]) as seen (name, position, epoch)
+    where cursors.name = seen.name and cursors.position = seen.position and cursors.epoch = seen.epoch
+    returning true
+)
+select count(*), set_config('synchronous_commit', 'off', true) from moved
+"""
+SELECT_CURSORS = """
+select name, position, epoch from cursors where name = any($1::text[]) order by name limit 100
 """
 SELECT_WATERMARK = """
 select position, recorded_at, recorded_at_after(position) as waiting_since, clock_timestamp() as now
@@ -77,6 +90,21 @@ async def move(connection: Connection, name: str, seen: Cursor, *, position: int
     """Move a cursor on within the caller's transaction; raises `CursorMoved` unless it still is where it was seen."""
     if not await connection.fetchval(MOVE_CURSOR, name, seen.position, seen.epoch, position, recorded_at):
         raise CursorMoved(name)
+
+
+async def cursors(connection: Connection | Pool, names: Sequence[str]) -> dict[str, Cursor]:
+    """Where each of the named followers stands."""
+    return {row["name"]: Cursor(row["position"], row["epoch"]) for row in await connection.fetch(SELECT_CURSORS, names)}
+
+
+async def move_all(
+    connection: Connection, seen: Mapping[str, Cursor], *, position: int, recorded_at: datetime | None
+) -> None:
+    """Move cursors on to one position, in the caller's transaction; raises `CursorMoved` unless all are where seen."""
+    positions, epochs = zip(*seen.values(), strict=True)
+    moved = await connection.fetchval(MOVE_CURSORS, list(seen), positions, epochs, position, recorded_at)
+    if moved != len(seen):
+        raise CursorMoved(", ".join(seen))
 
 
 async def lock(connection: Connection, name: str) -> int:

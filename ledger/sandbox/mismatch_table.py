@@ -10,7 +10,6 @@ from ledger.domain.reconciliation_facts import Difference
 from ledger.event_log import EventLog
 from ledger.platforms.port import Platform
 from ledger.projections.catalogue import CatalogueFollower
-from ledger.projections.platform_objects import step
 from ledger.projections.runner import Projector
 from ledger.sandbox.mismatch_hands import Hands
 from ledger.sandbox.mismatch_prices import prepare
@@ -58,8 +57,6 @@ async def reconciled(
     now = sandbox.clock.moment
     await sync_all(pool, log, platform, clock=lambda: now)
     await projector.catch_up()
-    while await step(pool, log):
-        pass
     asked = Reconcile(at=hands.begun + timedelta(days=1), periods=1)
     run = await reconcile(pool, log, platform, asked, clock=lambda: now)
     return run, [Row(plot, _of(plot.name, hands, run.differences)) for plot in plots]

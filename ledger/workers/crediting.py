@@ -52,7 +52,7 @@ async def _intend(desk: Desk) -> None:
         if head == seen.position:
             return
         topics = [AdjustmentApproved.TOPIC]
-        rows = await desk.log.page(after=seen.position, before=head + 1, topics=topics, limit=ADJUSTMENTS_MAX)
+        rows = await desk.log.of_topics(topics, after=seen.position, up_to=head, limit=ADJUSTMENTS_MAX)
         end = rows[-1]["position"] if len(rows) == ADJUSTMENTS_MAX else head
         for row in rows:
             state = await desk.memory.state_at(desk.log, row["position"])

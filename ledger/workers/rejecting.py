@@ -39,7 +39,7 @@ async def take_rejections(desk: Desk) -> int:
         if head == seen.position:
             return named
         topics = [PlatformNotified.TOPIC]
-        rows = await desk.log.page(after=seen.position, before=head + 1, topics=topics, limit=NOTIFICATIONS_MAX)
+        rows = await desk.log.of_topics(topics, after=seen.position, up_to=head, limit=NOTIFICATIONS_MAX)
         end = rows[-1]["position"] if len(rows) == NOTIFICATIONS_MAX else head
         for row in rows:
             named += await _take(desk, cast("PlatformNotified", decode(row["topic"], row["state"])))

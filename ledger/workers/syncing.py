@@ -58,8 +58,8 @@ async def apply_notifications(pool: Pool, log: EventLog, platform: Platform, *, 
     while True:
         seen = await cursor(pool, CURSOR)
         head = await log.head()
-        rows = await log.page(
-            after=seen.position, before=head.position + 1, topics=[PlatformNotified.TOPIC], limit=NOTIFICATIONS_MAX
+        rows = await log.of_topics(
+            [PlatformNotified.TOPIC], after=seen.position, up_to=head.position, limit=NOTIFICATIONS_MAX
         )
         is_more = len(rows) == NOTIFICATIONS_MAX
         position, recorded_at = (rows[-1]["position"], rows[-1]["recorded_at"]) if is_more else head

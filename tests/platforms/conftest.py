@@ -12,6 +12,7 @@ from ledger.commands.platforms import keep_notifications
 from ledger.domain.platform_objects import ObjectKind, PlatformObject
 from ledger.platforms.stripe import StripePlatform, open_stripe
 from ledger.projections import platform_objects
+from ledger.projections.decided import step
 from ledger.projections.platform_objects import objects
 from ledger.sandbox.stripe.app import API_KEY
 from ledger.sandbox.stripe.behaviour import Behaviour
@@ -54,7 +55,7 @@ class Followed:
 
     async def project(self) -> None:
         """Let the read model catch up."""
-        while await platform_objects.step(self.ledger.pool, self.ledger.log):
+        while await step(self.ledger.pool, self.ledger.log, [platform_objects.MODEL]):
             pass
 
     async def known(self, kind: ObjectKind) -> list[PlatformObject]:

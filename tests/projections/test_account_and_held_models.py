@@ -10,8 +10,8 @@ from ledger.domain.events import AccountOpened
 from ledger.domain.names import account_stream
 from ledger.domain.topics import encode
 from ledger.log_rows import NewEvent
-from ledger.projections import accounts as accounts_module
 from ledger.projections import catalogue as catalogue_module
+from ledger.projections import decided
 from ledger.projections.accounts import AccountRow, accounts
 from ledger.projections.catalogue import CatalogueFollower
 from ledger.projections.held import held
@@ -76,7 +76,7 @@ async def test_accounts_are_folded_page_by_page(world: World, monkeypatch: pytes
         return await whole(position, limit=2)
 
     monkeypatch.setattr(world.ledger.log, "decisions_since", two_at_a_time)
-    monkeypatch.setattr(accounts_module, "PAGE_EVENTS_MAX", 2)
+    monkeypatch.setattr(decided, "STEP_EVENTS", 2)
     monkeypatch.setattr(catalogue_module, "PAGE_EVENTS_MAX", 2)
     await world.project()
     assert await keys(world) == list("abcde")

@@ -180,13 +180,13 @@ async def everything(world: World) -> dict[str, list[Any]]:
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [(usage_tables, "merge"), (usage_tables, "forget"), (usage_tables, "release"), (accounts, "_fold")],
+    [(usage_tables, "merge"), (usage_tables, "forget"), (usage_tables, "release"), (accounts, "_take_in")],
 )
 async def test_a_crash_between_fold_and_commit_changes_nothing_and_the_next_step_repairs(
     world: World, monkeypatch: pytest.MonkeyPatch, module: Any, name: str
 ) -> None:
     """The same projector goes on: what it had taken in before the crash must not be taken in twice."""
-    monkeypatch.setattr(runner, "ACCOUNTS_SECONDS", 0)
+    monkeypatch.setattr(runner, "DECIDED_SECONDS", 0)
     await world.open_account("acme", "UTC", "cus_1")
     await world.define("n", aggregation="sum", property="n")
     await world.tell(usage(1, n=1), usage(2, subject="cus_1", n=1), usage(3, subject="cus_2", n=1))

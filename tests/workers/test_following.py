@@ -6,6 +6,7 @@ import threading
 from ledger.commands.platforms import keep_notifications
 from ledger.platforms.stripe_notifications import notified_of
 from ledger.projections import platform_objects
+from ledger.projections.decided import step
 from ledger.projections.platform_objects import objects
 from ledger.sandbox.stripe.outbox import ENCODER
 from ledger.settings import Settings
@@ -29,7 +30,7 @@ async def known(ledger: Ledger, count: int) -> list[str]:
     """The names of the customers, as soon as there are so many; what there is after 20 seconds."""
     names: list[str] = []
     for _ in range(200):
-        while await platform_objects.step(ledger.pool, ledger.log):
+        while await step(ledger.pool, ledger.log, [platform_objects.MODEL]):
             pass
         names = [seen.one.name for seen in await objects(ledger.pool, "stripe", "customer")]  # type: ignore[union-attr]
         if len(names) == count:
