@@ -16,7 +16,7 @@ COLUMNS: Final = (
     "state",
     "metadata",
 )
-CHUNK_EVENTS: Final = 250
+CHUNK_EVENTS: Final = 80
 
 _HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER: Final = b"\xff\xff"

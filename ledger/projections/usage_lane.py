@@ -46,6 +46,8 @@ MAIN: Final = "usage"
 BUILD: Final = "usage build"
 STATE_OF_LANE: Final[dict[str, usage_series.State]] = {MAIN: "live", BUILD: "building"}
 TOLD_TOPICS: Final = frozenset({"UsageRecorded", "UsageConflicted"})
+AHEAD_EVENTS_MIN: Final = 500
+"""From so many events in a step on, more will have come by now: they are read and folded while these are written."""
 SLICE_EVENTS: Final = 100
 """How many events are folded before the loop looks at its connections again."""
 
@@ -133,7 +135,7 @@ class Lane:
         start = self.seen.position
         if fold is not None:
             # Nothing among the rows changes what those after them count for.
-            if len(rows) == limit:
+            if len(rows) >= min(limit, AHEAD_EVENTS_MIN):
                 self._ahead = asyncio.create_task(self._prepare(rows[-1]["position"], limit=limit, up_to=up_to))
                 self._ahead.add_done_callback(_look_at)
             await self._write(rows, fold)
